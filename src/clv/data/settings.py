@@ -1,0 +1,203 @@
+"""The settings of a study: what `study.yml` may say, checked before anything runs."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+Unit = Literal["D", "W", "M", "Y"]
+Grain = Literal["D", "W", "M"]
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class _Strict(BaseModel):
+    """A misspelt key is an error, and settings do not change once read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TableSource(_Strict):
+    """Where a table is and how its columns are called there.
+
+    Exactly one of `path` (CSV, Parquet, Excel; relative to the study's folder; ``$CLV_DATA_HOME`` and other
+    variables are expanded; ``package:lifetimes/datasets/x.csv`` reads a file that an installed package carries)
+    and `sql` (a query, with `url`: ``duckdb:///file.duckdb`` or any SQLAlchemy address) is given.
+    """
+
+    path: str | None = None
+    sql: str | None = None
+    url: str | None = None
+    sheet: str | int | None = None
+    #: our name -> the name in the source; a name that is not listed is looked for as it is.
+    columns: dict[str, str] = Field(default_factory=dict)
+    #: names of the columns, in order, of a text file that has no header row.
+    header: list[str] | None = None
+    encoding: str | None = None
+    separator: str | None = None
+    decimal: Literal[".", ","] | None = None
+    thousands: Literal[".", ",", " ", "'"] | None = None
+    date_format: str | None = None
+    dayfirst: bool | None = None
+    timezone: str | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> TableSource:
+        if (self.path is None) == (self.sql is None):
+            raise ValueError("give either 'path' or 'sql' (with 'url')")
+        if self.sql is not None and self.url is None:
+            raise ValueError("'sql' needs 'url', the address of the database")
+        if self.decimal is not None and self.decimal == self.thousands:
+            raise ValueError("'decimal' and 'thousands' cannot be the same sign")
+        return self
+
+
+class Rules(_Strict):
+    """How rows that are not plain purchases are treated. Every choice is counted in the reconciliation."""
+
+    #: rows equal in every column of the source: the first is kept, or all are.
+    duplicates: Literal["drop", "keep"] = "drop"
+    #: cancellations and credit notes: netted against the account's latest earlier purchase of the same product
+    #: that is large enough in quantity or value; set aside unnetted; or kept as negative amounts.
+    credits: Literal["net", "drop", "keep"] = "net"
+    #: how an invoice number says that it cancels, beside a negative quantity or amount; a regular expression.
+    credit_pattern: str | None = None
+    zero_prices: Literal["drop", "keep"] = "drop"
+    negative_prices: Literal["drop", "keep"] = "drop"
+    #: products that are not goods (postage, fees, manual corrections); regular expressions on the whole code.
+    pseudo_items: list[str] = Field(default_factory=list)
+    #: rows without an account: an error of the source, or set aside and counted.
+    missing_account: Literal["error", "set_aside"] = "error"
+    #: ids that a page would read as markup or a spreadsheet as a formula.
+    unsafe_ids: Literal["error", "keep"] = "error"
+    earliest: dt.date = dt.date(1970, 1, 1)
+    #: rows dated later than this are errors; None: later than today.
+    latest: dt.date | None = None
+    #: share of rows that may be in error before a run stops.
+    max_rejected: Share = 0.0
+
+
+class StageRules(_Strict):
+    """Thresholds of the churn stages (rule C3); see `clv.churn.stages`."""
+
+    #: below these silence probabilities an account is slowing, overdue, at risk, lapsed, lost.
+    silence: tuple[Share, Share, Share, Share, Share] = (0.50, 0.20, 0.10, 0.05, 0.01)
+    #: below these P(alive) an account is lapsed, lost.
+    alive: tuple[Share, Share] = (0.50, 0.10)
+    #: the rule of thumb shown beside: months without a purchase after which an account counts as inactive.
+    inactive_months: Positive = 12
+
+    @field_validator("silence", "alive")
+    @classmethod
+    def _falling(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if any(later >= earlier for earlier, later in zip(value, value[1:], strict=False)):
+            raise ValueError("thresholds must fall from stage to stage")
+        return value
+
+
+class SelectionRules(_Strict):
+    """Who can be taken into a programme at all."""
+
+    #: most accounts that the programme can hold; None: no limit.
+    capacity: Annotated[int, Field(ge=1)] | None = None
+    #: yearly cost of serving an account outside any programme.
+    cost_to_serve: NotNegative = 0.0
+
+
+class Tier(_Strict):
+    """One tier of the programme (rule D2). `uplift` is an assumption until an experiment measures it."""
+
+    name: Annotated[str, Field(min_length=1, max_length=40)]
+    #: cost per account over the horizon, in the study's currency.
+    cost: NotNegative
+    #: hours of manager time per account over the horizon.
+    hours: NotNegative = 0.0
+    #: relative increase of the account's expected contribution margin over the horizon.
+    uplift: Annotated[float, Field(ge=-1, le=10)]
+    at_least: Annotated[int, Field(ge=0)] = 0
+    at_most: Annotated[int, Field(ge=0)] | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Tier:
+        if self.at_most is not None and self.at_most < self.at_least:
+            raise ValueError(f"at_most {self.at_most} is below at_least {self.at_least}")
+        return self
+
+
+TABLE_NAMES = (
+    "transactions",
+    "accounts",
+    "contacts",
+    "touches",
+    "opportunities",
+    "programmes",
+    "contracts",
+    "wallets",
+)
+
+
+class Settings(_Strict):
+    """All that a study says about itself."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
+    title: str
+    description: str = ""
+    provenance: str = ""
+    licence: str = ""
+    #: drawn from known distributions; said wherever the data are shown.
+    synthetic: bool = False
+    currency: Annotated[str, Field(min_length=1, max_length=8)] = "EUR"
+    #: unit of recency, T and horizon.
+    unit: Unit = "W"
+    #: interval within which purchases count as one.
+    grain: Grain = "D"
+    #: purchases after this date are not used; None: the date of the last purchase.
+    as_of: dt.date | None = None
+    #: how far ahead value is counted, in `unit`.
+    horizon: Positive = 52.0
+    #: contribution margin as a share of sales.
+    margin: Annotated[float, Field(gt=0, le=1)] = 0.3
+    #: effective yearly rate; converted to a continuous one, ln(1 + rate).
+    discount_rate: Annotated[float, Field(ge=0, lt=10)] = 0.1
+    #: probability that the intervals shown should hold.
+    confidence: Annotated[float, Field(gt=0, lt=1)] = 0.9
+    draws: Annotated[int, Field(ge=0, le=100_000)] = 400
+    seed: Annotated[int, Field(ge=0)] = 1
+    tables: dict[str, TableSource]
+    rules: Rules = Rules()
+    stages: StageRules = StageRules()
+    selection: SelectionRules = SelectionRules()
+    tiers: list[Tier] = Field(
+        default_factory=lambda: [
+            Tier(name="1:1", cost=8000, hours=120, uplift=0.30),
+            Tier(name="1:few", cost=1500, hours=20, uplift=0.12),
+            Tier(name="1:many", cost=100, hours=1, uplift=0.03),
+        ]
+    )
+    #: money and manager hours for the whole programme over the horizon; None: no limit.
+    budget: NotNegative | None = None
+    hours: NotNegative | None = None
+
+    @field_validator("tables")
+    @classmethod
+    def _known_tables(cls, tables: dict[str, Any]) -> dict[str, Any]:
+        unknown = sorted(set(tables) - set(TABLE_NAMES))
+        if unknown:
+            raise ValueError(f"unknown table {unknown[0]!r}; known are {', '.join(TABLE_NAMES)}")
+        if "transactions" not in tables:
+            raise ValueError("the table 'transactions' is required")
+        return tables
+
+    @field_validator("tiers")
+    @classmethod
+    def _distinct_tiers(cls, tiers: list[Tier]) -> list[Tier]:
+        names = [tier.name for tier in tiers]
+        if len(set(names)) != len(names):
+            raise ValueError(f"tier names must differ: {', '.join(names)}")
+        if not tiers:
+            raise ValueError("at least one tier is needed")
+        return tiers
