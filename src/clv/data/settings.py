@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -94,7 +95,7 @@ class StageRules(_Strict):
     @field_validator("silence", "alive")
     @classmethod
     def _falling(cls, value: tuple[float, ...]) -> tuple[float, ...]:
-        if any(later >= earlier for earlier, later in zip(value, value[1:], strict=False)):
+        if any(later >= earlier for earlier, later in pairwise(value)):
             raise ValueError("thresholds must fall from stage to stage")
         return value
 

@@ -51,7 +51,9 @@ INPUTS: dict[str, pa.DataFrameSchema] = {
         "One row an invoice line or a payment: who bought, when, for how much.",
         {
             "account_id": _ACCOUNT,
-            "date": _column("date", "When; the time of day is kept, the grain of the study decides what counts as one."),
+            "date": _column(
+                "date", "When; the time of day is kept, the grain of the study decides what counts as one."
+            ),
             "amount": _column("number", "Money of the line, in the study's currency; quantity × unit_price if absent."),
             "invoice": _column("id", "Invoice or order number.", required=False),
             "product": _column("id", "Product code.", required=False),
@@ -157,7 +159,9 @@ RUN_TABLES: dict[str, pa.DataFrameSchema] = {
         "One row an account that bought: the purchase history in the statistics that the value models need.",
         {
             "account_id": _column("id", "The account.", unique=True),
-            "frequency": _column("integer", "Purchases after the first (grain intervals with a purchase).", _NOT_NEGATIVE),
+            "frequency": _column(
+                "integer", "Purchases after the first (grain intervals with a purchase).", _NOT_NEGATIVE
+            ),
             "recency": _column("number", "Time from first to last purchase, in the unit.", _NOT_NEGATIVE),
             "T": _column("number", "Time from first purchase to the as-of date, in the unit.", _NOT_NEGATIVE),
             "monetary_value": _column("number", "Mean money of a purchase after the first; 0 if there is none."),
@@ -221,8 +225,11 @@ RUN_TABLES: dict[str, pa.DataFrameSchema] = {
         {
             "table": _column("text", "The table."),
             "row": _column("integer", "Row number in the source, as a person counts it there.", _NOT_NEGATIVE),
-            "kind": _column("text", "error: the row cannot be read; rule: a rule of the study sets it aside.",
-                            pa.Check.isin(["error", "rule"])),
+            "kind": _column(
+                "text",
+                "error: the row cannot be read; rule: a rule of the study sets it aside.",
+                pa.Check.isin(["error", "rule"]),
+            ),
             "rule": _column("text", "Name of the check or rule."),
             "reason": _column("text", "What is wrong, in words, with the mend."),
             "amount": _column("number", "Money of the row as read; empty if it could not be read.", required=False),
