@@ -1,0 +1,159 @@
+"""Tables as a reader wants them: few rows, plain headings, money and shares written as such, everything escaped."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from clv.errors import ClvError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Format = Literal["text", "count", "money", "share", "number", "date", "flag"]
+
+_NOTHING = "–"
+
+
+def _number(digits: int) -> Callable[[Any], str]:
+    return lambda value: f"{value:,.{digits}f}".replace("-", "\N{MINUS SIGN}", 1)
+
+
+def _money(value: Any) -> str:
+    return _number(0 if abs(value) >= 100 else 2)(value)
+
+
+def _significant(value: Any) -> str:
+    """Four significant digits, thousands marked, no exponent for everyday sizes."""
+    size = abs(value)
+    if size and (size < 1e-4 or size >= 1e9):
+        return f"{value:.3g}"
+    return _number(max(0, 3 - math.floor(math.log10(size))) if size else 0)(value)
+
+
+_FORMATS: dict[Format, Callable[[Any], str]] = {
+    "text": str,
+    "count": _number(0),
+    "money": _money,
+    "share": lambda value: f"{value:.0%}" if 0.01 <= abs(value) <= 0.99 or value in (0, 1) else f"{value:.1%}",
+    "number": _significant,
+    "date": lambda value: f"{value:%Y-%m-%d}",
+    "flag": lambda value: "yes" if value else "no",
+}
+_NUMERIC = {"count", "money", "share", "number"}
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A table ready to be read; a notebook shows it as HTML.
+
+    Attributes
+    ----------
+    frame : pandas.DataFrame
+        The rows that are shown, unformatted.
+    caption : str
+    headings : dict
+        Column -> heading.
+    formats : dict
+        Column -> format.
+    total : int
+        How many rows the whole table has.
+    """
+
+    frame: pd.DataFrame
+    caption: str
+    headings: dict[str, str]
+    formats: dict[str, Format]
+    total: int = field(default=0)
+
+    def _cell(self, column: str, value: Any) -> str:
+        import pandas as pd
+
+        if not isinstance(value, str) and pd.isna(value):
+            return _NOTHING
+        return html.escape(_FORMATS[self.formats[column]](value))
+
+    def _repr_html_(self) -> str:
+        columns = [str(c) for c in self.frame.columns]
+        kinds = {c: ' class="number"' if self.formats[c] in _NUMERIC else "" for c in columns}
+        head = "".join(f'<th scope="col"{kinds[c]}>{html.escape(self.headings[c])}</th>' for c in columns)
+        body = "".join(
+            "<tr>"
+            + "".join(f"<td{kinds[c]}>{self._cell(c, v)}</td>" for c, v in zip(columns, row, strict=True))
+            + "</tr>"
+            for row in self.frame.itertuples(index=False, name=None)
+        )
+        caption = html.escape(self.caption)
+        if len(self.frame) < self.total:
+            caption += f" The first {len(self.frame):,} of {self.total:,} rows; all of them are in the run folder."
+        return f"<table><caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+@dataclass(frozen=True)
+class Remarks:
+    """Sentences that qualify what a notebook shows, as a list."""
+
+    sentences: tuple[str, ...]
+
+    def _repr_html_(self) -> str:
+        return "<ul>" + "".join(f"<li>{html.escape(sentence)}</li>" for sentence in self.sentences) + "</ul>"
+
+
+def show(
+    frame: pd.DataFrame,
+    columns: Mapping[str, tuple[str, Format]] | None = None,
+    *,
+    caption: str,
+    rows: int = 15,
+) -> Shown:
+    """Choose columns, headings and formats of a table for a report.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        A named index is shown as the first column.
+    columns : mapping, optional
+        Column -> (heading, format), in the order wanted; None shows every column, formatted by its type.
+    caption : str
+        What the table is, units included.
+    rows : int
+        At most this many rows are shown, from the top.
+
+    Returns
+    -------
+    Shown
+
+    Raises
+    ------
+    ClvError
+        A column is not in the table.
+    """
+    flat = frame.reset_index() if frame.index.name is not None else frame
+    chosen = dict(columns) if columns is not None else {str(c): (str(c), _guess(flat[c])) for c in flat.columns}
+    missing = [c for c in chosen if c not in flat.columns]
+    if missing:
+        raise ClvError(
+            f"the table has no column {missing[0]!r}", mend=f"choose from {', '.join(map(str, flat.columns))}"
+        )
+    return Shown(
+        frame=flat[list(chosen)].head(rows),
+        caption=caption,
+        headings={c: heading for c, (heading, _) in chosen.items()},
+        formats={c: kind for c, (_, kind) in chosen.items()},
+        total=len(flat),
+    )
+
+
+def _guess(column: pd.Series) -> Format:
+    from pandas.api import types
+
+    if types.is_bool_dtype(column):
+        return "flag"
+    if types.is_integer_dtype(column):
+        return "count"
+    if types.is_numeric_dtype(column):
+        return "number"
+    return "date" if types.is_datetime64_any_dtype(column) else "text"

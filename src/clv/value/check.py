@@ -1,0 +1,76 @@
+"""Does the purchase model fit? Accounts by number of repeat purchases, counted against expected."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from clv.result import Result
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+
+@dataclass(frozen=True, eq=False)
+class FrequencyCheck(Result):
+    """Accounts by number of repeat purchases.
+
+    Attributes
+    ----------
+    table : pandas.DataFrame
+        repeats (``"0"`` … ``"7+"``), counted, expected.
+    misplaced : float
+        Share of accounts that would have to move for the two to agree: half the sum of absolute differences.
+    """
+
+    misplaced: float
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw counted beside expected."""
+        import matplotlib.pyplot as plt
+        import seaborn as sns
+
+        if ax is None:
+            _, ax = plt.subplots(figsize=(8, 3.6))
+        long = self.table.melt("repeats", var_name="which", value_name="accounts")
+        sns.barplot(long, x="repeats", y="accounts", hue="which", palette="colorblind", ax=ax)
+        ax.set(xlabel="repeat purchases in the time observed", ylabel="accounts", title="Counted against expected")
+        ax.legend(title=None, frameon=False)
+        return ax
+
+
+def frequency_check(model: Any, summary: pd.DataFrame, *, most: int = 7) -> FrequencyCheck:
+    """Compare the number of accounts with 0, 1, … repeat purchases with what the fitted model expects.
+
+    The expected number with n repeats is the sum over accounts of P(X(T) = n), each over its own time T
+    (the check of Fader, Hardie & Lee 2005, figure 3).
+
+    Parameters
+    ----------
+    model : fitted purchase model
+        With ``purchase_probability(n, t)``.
+    summary : pandas.DataFrame
+        The accounts it was fitted on: columns frequency, T.
+    most : int
+        The last class holds this many repeats or more.
+
+    Returns
+    -------
+    FrequencyCheck
+    """
+    import numpy as np
+    import pandas as pd
+
+    observed, accounts_at = np.unique(summary["T"].to_numpy(dtype=float), return_counts=True)
+    expected = np.array([accounts_at @ np.asarray(model.purchase_probability(n, observed)) for n in range(most)])
+    expected = np.append(expected, max(0.0, len(summary) - expected.sum()))
+    counted = np.bincount(np.minimum(summary["frequency"].to_numpy(dtype=int), most), minlength=most + 1)
+    labels = [*map(str, range(most)), f"{most}+"]
+    table = pd.DataFrame({"repeats": labels, "counted": counted.astype(float), "expected": expected})
+    misplaced = float(np.abs(counted - expected).sum() / 2 / max(1, len(summary)))
+    text = (
+        f"{counted[0]:,} accounts bought once only; the model expects {expected[0]:,.0f}. To agree in every class, "
+        f"{misplaced:.1%} of the accounts would have to have bought a different number of times."
+    )
+    return FrequencyCheck(table=table, text=text, misplaced=misplaced)
