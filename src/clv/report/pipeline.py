@@ -249,7 +249,7 @@ class Run:
         ]
         if settings.synthetic:
             said.insert(0, "These data are synthetic: drawn from known distributions, not from a company.")
-        return Remarks(tuple([*said, *self.notes]))
+        return Remarks((*said, *self.notes))
 
     def _fitted(self, name: str, model_class: Any) -> Any:
         """Load the fitted model from the run folder, or fit it; with weak priors where plain likelihood fails."""

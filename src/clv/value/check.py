@@ -62,8 +62,9 @@ def frequency_check(model: Any, summary: pd.DataFrame, *, most: int = 7) -> Freq
     import numpy as np
     import pandas as pd
 
-    observed, accounts_at = np.unique(summary["T"].to_numpy(dtype=float), return_counts=True)
-    expected = np.array([accounts_at @ np.asarray(model.purchase_probability(n, observed)) for n in range(most)])
+    spans, accounts_at = np.unique(summary["T"].to_numpy(dtype=float), return_counts=True)
+    classes = np.arange(most)
+    expected = accounts_at @ np.stack([model.purchase_probability(classes, span) for span in spans])
     expected = np.append(expected, max(0.0, len(summary) - expected.sum()))
     counted = np.bincount(np.minimum(summary["frequency"].to_numpy(dtype=int), most), minlength=most + 1)
     labels = [*map(str, range(most)), f"{most}+"]
