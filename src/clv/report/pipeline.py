@@ -54,7 +54,7 @@ def open_run(
     """
     loaded = load_study(study, overrides)
     folder = Path(run_folder) if run_folder else None
-    return Run(study=loaded, store=Store(folder, loaded.fingerprint))
+    return Run(study=loaded, store=Store(folder, loaded.fingerprint()))
 
 
 @dataclass(frozen=True)
@@ -217,6 +217,15 @@ class Run:
         self.store.put("tier_allocation", allocation.table)
         return allocation
 
+    def named(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Add a column ``account``: the account's name with its id where the study has names, else the id alone."""
+        flat = table.reset_index() if table.index.name == "account_id" else table.copy()
+        flat["account"] = flat["account_id"]
+        if self.accounts is not None and "name" in self.accounts:
+            names = flat["account_id"].map(self.accounts.set_index("account_id")["name"])
+            flat["account"] = (names + " (" + flat["account_id"] + ")").fillna(flat["account_id"])
+        return flat
+
     @property
     def tiers(self) -> pd.DataFrame:
         """The tiers of the study, as it states them."""
@@ -252,20 +261,14 @@ class Run:
         return Remarks((*said, *self.notes))
 
     def _fitted(self, name: str, model_class: Any) -> Any:
-        """Load the fitted model from the run folder, or fit it; with weak priors where plain likelihood fails."""
-        from clv.value.persist import load_model
+        """Fit the model, with weak priors where plain likelihood fails, and leave it in the run folder.
 
-        path = self.store.model_path(name)
-        if path is not None and path.exists():
-            model = load_model(path)
-            if model.fingerprint_ == self.store.fingerprint:
-                return model
+        Fitting takes less time than the summary, so that every notebook fits anew instead of reading what may be stale.
+        """
         try:
             model = model_class().fit(self.summary)
         except FitError as error:
             model = model_class(prior="weak").fit(self.summary)
             self.notes.append(f"{error.message} Weak priors were used instead (see the model's documentation).")
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            model.save(path)
+        self.store.keep_model(name, model)
         return model

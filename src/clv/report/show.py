@@ -13,17 +13,13 @@ from clv.errors import ClvError
 if TYPE_CHECKING:
     import pandas as pd
 
-Format = Literal["text", "count", "money", "share", "number", "date", "flag"]
+Format = Literal["text", "count", "money", "cents", "share", "number", "date", "flag"]
 
 _NOTHING = "–"
 
 
 def _number(digits: int) -> Callable[[Any], str]:
     return lambda value: f"{value:,.{digits}f}".replace("-", "\N{MINUS SIGN}", 1)
-
-
-def _money(value: Any) -> str:
-    return _number(0 if abs(value) >= 100 else 2)(value)
 
 
 def _significant(value: Any) -> str:
@@ -37,13 +33,16 @@ def _significant(value: Any) -> str:
 _FORMATS: dict[Format, Callable[[Any], str]] = {
     "text": str,
     "count": _number(0),
-    "money": _money,
+    "money": _number(0),
+    "cents": _number(2),
     "share": lambda value: f"{value:.0%}" if 0.01 <= abs(value) <= 0.99 or value in (0, 1) else f"{value:.1%}",
     "number": _significant,
     "date": lambda value: f"{value:%Y-%m-%d}",
     "flag": lambda value: "yes" if value else "no",
 }
-_NUMERIC = {"count", "money", "share", "number"}
+_NUMERIC = {"count", "money", "cents", "share", "number"}
+#: a column of money whose largest amount is below this is shown with cents.
+_SMALL_MONEY = 100.0
 
 
 @dataclass(frozen=True)
@@ -142,9 +141,15 @@ def show(
         frame=flat[list(chosen)].head(rows),
         caption=caption,
         headings={c: heading for c, (heading, _) in chosen.items()},
-        formats={c: kind for c, (_, kind) in chosen.items()},
+        formats={c: _cents(flat[c].head(rows)) if kind == "money" else kind for c, (_, kind) in chosen.items()},
         total=len(flat),
     )
+
+
+def _cents(column: pd.Series) -> Format:
+    """Decide on cents for a whole column, so that its digits line up."""
+    largest = column.abs().max()
+    return "cents" if largest < _SMALL_MONEY else "money"
 
 
 def _guess(column: pd.Series) -> Format:

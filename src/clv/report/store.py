@@ -31,9 +31,12 @@ class Store:
     folder: Path | None
     fingerprint: str
 
-    def model_path(self, name: str) -> Path | None:
-        """Return where the model `name` is kept, or None where nothing is kept."""
-        return None if self.folder is None else self.folder / "models" / f"{name}.json"
+    def keep_model(self, name: str, model: Any) -> None:
+        """Leave a fitted model as JSON beside the tables, for whoever wants to predict with it."""
+        if self.folder is not None:
+            path = self.folder / "models" / f"{name}.json"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            model.save(path)
 
     def put(self, name: str, frame: pd.DataFrame) -> pd.DataFrame:
         """Check a table against its schema and keep it; an index named ``account_id`` becomes a column.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from clv.result import Result
@@ -19,7 +20,7 @@ class FrequencyCheck(Result):
     Attributes
     ----------
     table : pandas.DataFrame
-        repeats (``"0"`` … ``"7+"``), counted, expected.
+        repeats (a class such as ``"0"``, ``"4–6"``, ``"7+"``), counted, expected.
     misplaced : float
         Share of accounts that would have to move for the two to agree: half the sum of absolute differences.
     """
@@ -40,11 +41,16 @@ class FrequencyCheck(Result):
         return ax
 
 
-def frequency_check(model: Any, summary: pd.DataFrame, *, most: int = 7) -> FrequencyCheck:
-    """Compare the number of accounts with 0, 1, … repeat purchases with what the fitted model expects.
+#: Lower ends of the classes: of few repeats in a consumer's book, of many in a company's.
+_FEW = (0, 1, 2, 3, 4, 5, 6, 7)
+_MANY = (0, 1, 2, 4, 7, 12, 20, 35, 60)
+
+
+def frequency_check(model: Any, summary: pd.DataFrame) -> FrequencyCheck:
+    """Compare the number of accounts by repeat purchases with what the fitted model expects.
 
     The expected number with n repeats is the sum over accounts of P(X(T) = n), each over its own time T
-    (the check of Fader, Hardie & Lee 2005, figure 3).
+    (the check of Fader, Hardie & Lee 2005, figure 3). Classes widen where most accounts buy often.
 
     Parameters
     ----------
@@ -52,8 +58,6 @@ def frequency_check(model: Any, summary: pd.DataFrame, *, most: int = 7) -> Freq
         With ``purchase_probability(n, t)``.
     summary : pandas.DataFrame
         The accounts it was fitted on: columns frequency, T.
-    most : int
-        The last class holds this many repeats or more.
 
     Returns
     -------
@@ -62,13 +66,18 @@ def frequency_check(model: Any, summary: pd.DataFrame, *, most: int = 7) -> Freq
     import numpy as np
     import pandas as pd
 
+    repeats = summary["frequency"].to_numpy(dtype=int)
+    starts = _FEW if (repeats >= _FEW[-1]).mean() <= 1 / 3 else _MANY
     spans, accounts_at = np.unique(summary["T"].to_numpy(dtype=float), return_counts=True)
-    classes = np.arange(most)
-    expected = accounts_at @ np.stack([model.purchase_probability(classes, span) for span in spans])
+    each = np.arange(starts[-1])
+    exact = accounts_at @ np.stack([model.purchase_probability(each, span) for span in spans])
+    expected = np.add.reduceat(exact, starts[:-1])
     expected = np.append(expected, max(0.0, len(summary) - expected.sum()))
-    counted = np.bincount(np.minimum(summary["frequency"].to_numpy(dtype=int), most), minlength=most + 1)
-    labels = [*map(str, range(most)), f"{most}+"]
-    table = pd.DataFrame({"repeats": labels, "counted": counted.astype(float), "expected": expected})
+    counted = np.bincount(np.searchsorted(starts, repeats, side="right") - 1, minlength=len(starts))
+    labels = [str(a) if b == a + 1 else f"{a}–{b - 1}" for a, b in pairwise(starts)]
+    table = pd.DataFrame(
+        {"repeats": [*labels, f"{starts[-1]}+"], "counted": counted.astype(float), "expected": expected}
+    )
     misplaced = float(np.abs(counted - expected).sum() / 2 / max(1, len(summary)))
     text = (
         f"{counted[0]:,} accounts bought once only; the model expects {expected[0]:,.0f}. To agree in every class, "
