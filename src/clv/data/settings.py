@@ -62,8 +62,8 @@ class Rules(_Strict):
 
     #: rows equal in every column of the source: the first is kept, or all are.
     duplicates: Literal["drop", "keep"] = "drop"
-    #: cancellations and credit notes: netted against the account's latest earlier purchase of the same product
-    #: that is large enough in quantity or value; set aside unnetted; or kept as negative amounts.
+    #: cancellations and credit notes: taken off the account's earlier purchases of the same product, the latest
+    #: first, in part or in full; set aside unnetted; or kept as negative amounts.
     credits: Literal["net", "drop", "keep"] = "net"
     #: how an invoice number says that it cancels, beside a negative quantity or amount; a regular expression.
     credit_pattern: str | None = None
@@ -85,7 +85,8 @@ class Rules(_Strict):
 class StageRules(_Strict):
     """Thresholds of the churn stages (rule C3); see `clv.churn.stages`."""
 
-    #: below these silence probabilities an account is slowing, overdue, at risk, lapsed, lost.
+    #: below these silence probabilities an account is slowing, overdue, at risk; the last two, lapsed and lost, are
+    #: for accounts of which the model cannot tell whether they are alive (a single purchase under BG/NBD).
     silence: tuple[Share, Share, Share, Share, Share] = (0.50, 0.20, 0.10, 0.05, 0.01)
     #: below these P(alive) an account is lapsed, lost.
     alive: tuple[Share, Share] = (0.50, 0.10)

@@ -174,7 +174,7 @@ class Run:
 
         settings = self.settings
         stages = churn_stages(
-            self.purchases, self.summary, settings.horizon, rules=settings.stages, value=self.value.table["clv"]
+            self.purchases, self.summary, settings.horizon, rules=settings.stages, value=self.value.table["clv"], currency=settings.currency
         )
         self.store.put("churn_stages", stages.table)
         return stages
