@@ -92,7 +92,7 @@ def churn_stages(
     posterior rate, would be silent for as long as this one is or longer; below each threshold of ``rules.silence``
     the account is one stage further, as far as *at risk*. By *P(alive)*: below ``rules.alive`` it is *lapsed* (more
     likely gone than not), then *lost*. Where the model cannot tell (see Notes), silence alone decides on these two
-    as well. Both probabilities fall as silence grows, so that a further day without a purchase never moves an account up.
+    as well. Both probabilities fall as silence grows: a further day without a purchase never moves an account up.
 
     Parameters
     ----------
