@@ -21,12 +21,14 @@ _DTYPES: dict[str, Any] = {
     "integer": "int64",
     "flag": bool,
 }
+#: what may be empty needs a type that knows "unknown": a plain bool would read an empty cell as true.
+_NULLABLE: dict[str, Any] = {"integer": "Int64", "flag": "boolean"}
 
 
 def _column(kind: Kind, about: str, *checks: pa.Check, required: bool = True, unique: bool = False) -> pa.Column:
     """Describe one column; what is not required may be absent, and may be empty where it is present."""
     return pa.Column(
-        _DTYPES[kind],
+        _DTYPES[kind] if required else _NULLABLE.get(kind, _DTYPES[kind]),
         checks=list(checks),
         required=required,
         nullable=not required,
@@ -241,9 +243,10 @@ RUN_TABLES: dict[str, pa.DataFrameSchema] = {
         "Read = accepted + rejected, in rows and in money, line by line.",
         {
             "table": _column("text", "The table."),
-            "line": _column("text", "read, one line a reason, accepted."),
-            "rows": _column("integer", "Rows."),
-            "amount": _column("number", "Money."),
+            "line": _column("text", "read, one line a reason, netting (taken off purchases that stay), accepted."),
+            "rows": _column("integer", "Rows, each counted once, under its first reason."),
+            "amount": _column("number", "Money, as read; exact to the millionth."),
+            "found": _column("integer", "Rows that meet the check, whatever else they meet.", required=False),
         },
     ),
 }
