@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from clv.data import units
 from clv.data.study import Study, load_study
-from clv.errors import FitError
 from clv.report.show import Remarks
 from clv.report.store import Store
 
@@ -261,14 +260,12 @@ class Run:
         return Remarks((*said, *self.notes))
 
     def _fitted(self, name: str, model_class: Any) -> Any:
-        """Fit the model, with weak priors where plain likelihood fails, and leave it in the run folder.
+        """Fit the model, by the posterior mean where plain likelihood is not sharp, and leave it in the run folder.
 
         Fitting takes less time than the summary, so that every notebook fits anew instead of reading what may be stale.
         """
-        try:
-            model = model_class().fit(self.summary)
-        except FitError as error:
-            model = model_class(prior="weak").fit(self.summary)
-            self.notes.append(f"{error.message} Weak priors were used instead (see the model's documentation).")
+        model = model_class(prior="auto").fit(self.summary)
+        if model.note_:
+            self.notes.append(model.note_)
         self.store.keep_model(name, model)
         return model
