@@ -261,7 +261,9 @@ def test_settings_that_cannot_be_meant() -> None:
 
 def test_a_picture_and_a_text() -> None:
     read = readers.read_transactions(RULED, rules={"missing_account": "set_aside"})
-    assert "7 rows read (10.00 in money), 3 accepted" in read.text
+    assert "3 of 7 rows of transactions are used: money 8.00 of 10.00." in read.text
+    assert read.lines["line"].tolist()[0] == "read"
+    assert "netting" not in set(read.lines["line"])
     assert read.plot().get_yticklabels()[0].get_text() == "without an account"
 
 

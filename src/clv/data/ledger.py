@@ -63,6 +63,13 @@ class Read(Result):
         """Rejected rows that cannot be read, without those that a rule sets aside."""
         return self.rejected[self.rejected["kind"] == "error"]
 
+    @property
+    def lines(self) -> pd.DataFrame:
+        """The reconciliation as a person reads it: lines in words, without those that nothing met."""
+        met = (self.reconciliation["rows"] != 0) | (self.reconciliation["amount"] != 0)
+        shown = self.reconciliation[met | self.reconciliation["line"].isin(["read", "accepted"])]
+        return shown.assign(line=[label(line) for line in shown["line"]]).reset_index(drop=True)
+
     def check(self, max_rejected: float | None = None) -> Read:
         """Stop if too many rows are in error.
 
@@ -151,13 +158,13 @@ def label(line: str) -> str:
 def describe(name: str, entries: Sequence[tuple[str, int, int, int]], errors: set[str]) -> str:
     """Say in words what became of the rows."""
     read, *body, accepted = entries
-    money = f" ({read[2] / MICRO:,.2f} in money)" if money_column(name) else ""
-    kept = f" ({accepted[2] / MICRO:,.2f})" if money_column(name) else ""
-    text = f"{name}: {read[1]:,} rows read{money}, {accepted[1]:,} accepted{kept}."
+    has_money = bool(money_column(name))
+    text = f"{accepted[1]:,} of {read[1]:,} rows of {name} are used"
+    text += f": money {accepted[2] / MICRO:,.2f} of {read[2] / MICRO:,.2f}." if has_money else "."
     aside = [f"{label(rule)} {rows:,}" for rule, rows, _, _ in body if rows and rule not in errors]
     unread = [f"{label(rule)} {rows:,}" for rule, rows, _, _ in body if rows and rule in errors]
     if aside:
         text += f" Set aside by the study's rules: {', '.join(aside)}."
     if unread:
         text += f" Cannot be read: {', '.join(unread)}."
-    return text + " Accepted and rejected add up to what was read" + (", in rows and in money." if money else ".")
+    return text + " Used and set aside add up to what was read" + (", in rows and in money." if has_money else ".")
