@@ -1,4 +1,4 @@
-# Two commands: `make report` renders the samples, `make test` runs every test. Both set up what they need, once.
+# Two commands: `make report` renders the samples, `make test` runs the tests. Both set up what they need, once.
 .DELETE_ON_ERROR:
 .SUFFIXES:
 SHELL := /bin/sh
@@ -29,6 +29,11 @@ help:
 	@echo 'make lock          resolve pyproject.toml into the hashed locks, and write environment.yml'
 
 report: reports/.rendered
+
+# A page that somebody removed is missing whatever the stamp says.
+ifneq ($(words $(wildcard $(SAMPLES:%=reports/%/index.html))),$(words $(SAMPLES)))
+.PHONY: reports/.rendered
+endif
 
 reports/.rendered: $(VENV)/.installed $(SOURCES)
 	$(BIN)/clv report $(SAMPLES) --out reports
