@@ -1,0 +1,161 @@
+"""What every model of purchases answers: alive, how many, worth how much today, and how long is too long.
+
+A model brings two functions of an account's history, the probability that it is alive and the purchases ahead of it;
+the checks, units and shapes around them are here once.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from clv.errors import SettingsError
+from clv.value.base import Estimator
+from clv.value.checks import Floats, History, check_fitted, check_unit, positive, purchase_history
+
+
+class PurchaseModel(Estimator):
+    """A model in which a living account buys as a Poisson process at its own rate λ ~ Gamma(r, alpha).
+
+    Subclasses define `_alive` and `_ahead`.
+    """
+
+    @abstractmethod
+    def _alive(self, history: History) -> Floats:
+        """Return P(alive), shape (accounts,)."""
+
+    @abstractmethod
+    def _ahead(self, history: History, *, horizon: float, rate: float) -> Floats:
+        """Return discounted purchases of each account if it is alive, shape (accounts,)."""
+
+    def _history(self, summary: pd.DataFrame) -> History:
+        check_fitted(self)
+        check_unit(self.unit_, summary)
+        return purchase_history(summary)
+
+    def probability_alive(self, summary: pd.DataFrame) -> pd.Series:
+        """Return the probability that each account will buy again, given its history.
+
+        Parameters
+        ----------
+        summary : pandas.DataFrame
+            Columns frequency, recency, T.
+
+        Returns
+        -------
+        pandas.Series, name p_alive
+        """
+        history = self._history(summary)
+        return pd.Series(self._alive(history), index=summary.index, name="p_alive")
+
+    def expected_purchases(self, summary: pd.DataFrame, t: float) -> pd.Series:
+        """Return the expected number of purchases of each account in (T, T + t].
+
+        Parameters
+        ----------
+        summary : pandas.DataFrame
+        t : float
+            Span in the summary's unit, 0 or more.
+
+        Returns
+        -------
+        pandas.Series, name expected_purchases
+        """
+        value = self._now(summary, horizon=positive(t, "t", zero=True), rate=0.0)
+        return pd.Series(value, index=summary.index, name="expected_purchases")
+
+    def expected_purchases_new(self, t: ArrayLike) -> Any:
+        """Return the expected number of repeat purchases of an account in the time `t` after its first purchase.
+
+        Parameters
+        ----------
+        t : float or array-like
+
+        Returns
+        -------
+        float or ndarray
+            As `t`.
+        """
+        check_fitted(self)
+        spans = [positive(span, "t", zero=True) for span in np.ravel(np.asarray(t, dtype=float))]
+        new = History(np.zeros(1), np.zeros(1), np.zeros(1))
+        alive = float(self._alive(new)[0])  # below 1 where the first purchase may be the last
+        value = [alive * float(self._ahead(new, horizon=span, rate=0.0)[0]) if span else 0.0 for span in spans]
+        return value[0] if np.ndim(t) == 0 else np.reshape(value, np.shape(t))
+
+    def discounted_expected_purchases(
+        self, summary: pd.DataFrame, rate: float, horizon: float | None = None
+    ) -> pd.Series:
+        """Return the expected purchases of each account, each discounted to today.
+
+        Parameters
+        ----------
+        summary : pandas.DataFrame
+        rate : float
+            Continuous discount rate per unit of the summary (see `clv.value.discount.continuous_rate`).
+        horizon : float, optional
+            In the summary's unit; None: for ever.
+
+        Returns
+        -------
+        pandas.Series, name discounted_expected_purchases
+
+        Raises
+        ------
+        clv.errors.SettingsError
+            For ever and without discounting, if the sum is infinite then.
+        """
+        end = np.inf if horizon is None else positive(horizon, "horizon", zero=True)
+        value = self._now(summary, horizon=end, rate=positive(rate, "rate", zero=True))
+        return pd.Series(value, index=summary.index, name="discounted_expected_purchases")
+
+    def _now(self, summary: pd.DataFrame, *, horizon: float, rate: float) -> Floats:
+        history = self._history(summary)
+        if horizon == 0:
+            return np.zeros(len(summary))
+        return self._ahead(history, horizon=horizon, rate=rate) * self._alive(history)
+
+    def silence_probability(self, summary: pd.DataFrame) -> pd.Series:
+        """Return the probability that a living account would have been silent for T − recency or longer.
+
+        Parameters
+        ----------
+        summary : pandas.DataFrame
+
+        Returns
+        -------
+        pandas.Series, name silence_probability
+            ((alpha + t_x) / (alpha + T))^(r + x): small when silence is out of character. The rate's posterior is
+            that of a living account at its last purchase, Gamma(r + x, alpha + t_x).
+        """
+        x, recency, T = self._history(summary)
+        r, alpha = float(self.params_["r"]), float(self.params_["alpha"])
+        value = np.exp(-(r + x) * np.log1p((T - recency) / (alpha + recency)))
+        return pd.Series(value, index=summary.index, name="silence_probability")
+
+    def purchase_interval(self, summary: pd.DataFrame, q: float) -> pd.Series:
+        """Return the quantile of each living account's time from its last to its next purchase.
+
+        Parameters
+        ----------
+        summary : pandas.DataFrame
+        q : float
+            Probability, 0 ≤ q < 1; .5 is the median.
+
+        Returns
+        -------
+        pandas.Series, name purchase_interval
+            In the summary's unit: (alpha + t_x) ((1 − q)^(−1/(r+x)) − 1), a Lomax quantile. Infinite where it
+            exceeds the range of numbers (one-time buyers under a very small r).
+        """
+        if not 0 <= q < 1:
+            raise SettingsError(f"q is {q}.", mend="Give a probability of 0 or more, below 1.")
+        x, recency, _ = self._history(summary)
+        r, alpha = float(self.params_["r"]), float(self.params_["alpha"])
+        with np.errstate(over="ignore"):
+            value = (alpha + recency) * np.expm1(-np.log1p(-q) / (r + x))
+        return pd.Series(value, index=summary.index, name="purchase_interval")
