@@ -134,7 +134,7 @@ def check(study: str, settings: Sequence[tuple[str, str]], rejected: Path | None
 @click.argument("folder", type=click.Path(path_type=Path))
 def init(folder: Path) -> None:
     """Look at the files in FOLDER and write a study.yml for them."""
-    from clv.data.init import init_study
+    from clv.data.start.init import init_study
 
     path = init_study(folder)
     click.echo(f"Wrote {path}. Read it once, then: clv check {folder}")

@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from clv.data.readers import read_table, read_transactions
+from clv.data.reading.sources import locate
 from clv.data.settings import TableSource
-from clv.data.sources import locate
 from clv.data.study import load_study
 from clv.errors import DataError
 
@@ -215,7 +215,7 @@ def test_a_package_is_not_imported_to_read_its_file() -> None:
     import sys
 
     code = (
-        "import sys, pathlib; from clv.data.sources import locate\n"
+        "import sys, pathlib; from clv.data.reading.sources import locate\n"
         "locate('package:lifetimes/datasets/CDNOW_sample.txt', folder=pathlib.Path())\n"
         "sys.exit('lifetimes' in sys.modules)"
     )

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clv.data.cell_text import Coded
-from clv.data.columns import Format
-from clv.data.convert import convert
-from clv.data.dates import Reading, decide_reading, parse_date, parse_dates
-from clv.data.numerals import decide_decimal, to_float
+from clv.data.reading.cell_text import Coded
+from clv.data.reading.columns import Format
+from clv.data.reading.convert import convert
+from clv.data.reading.dates import Reading, decide_reading, parse_date, parse_dates
+from clv.data.reading.numerals import decide_decimal, to_float
 from clv.data.settings import Rules
 from clv.errors import DataError
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import openpyxl
 import pytest
 
-from clv.data.init import init_study, propose_study
 from clv.data.places import samples_folder
+from clv.data.start.init import init_study, propose_study
 from clv.data.study import load_study
 from clv.errors import DataError, RunError, SettingsError
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clv.data.netting import net_credits
+from clv.data.accounting.netting import net_credits
 from clv.data.readers import read_transactions
 from clv.data.settings import Rules
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import clv.data.readers as readers
-from clv.data.ledger import Read, exact_sum, to_micros
+from clv.data.accounting.ledger import Read, exact_sum, to_micros
 from clv.data.settings import TableSource
 from clv.data.tables import INPUTS, RUN_TABLES
 from clv.errors import DataError, SettingsError

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clv.data.delimited import read_delimited
-from clv.data.encodings import CANDIDATES, decode, infer
+from clv.data.reading.delimited import read_delimited
+from clv.data.reading.encodings import CANDIDATES, decode, infer
 from clv.errors import DataError
 
 TEXTS = {

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clv.data.sources import locate
+from clv.data.reading.sources import locate
 from clv.data.study import load_study
 from clv.data.summary import summarise
 

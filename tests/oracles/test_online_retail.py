@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from clv.data.ledger import Read
+from clv.data.accounting.ledger import Read
 from clv.data.study import load_study
 from clv.data.summary import summarise
 

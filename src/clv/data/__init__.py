@@ -1,0 +1,1 @@
+"""What happened? Files and databases become checked tables, rejected rows with reasons, one summary row an account."""

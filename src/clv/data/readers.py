@@ -9,11 +9,11 @@ from typing import Any, Literal, TypeAlias, TypedDict, Unpack
 import pandas as pd
 from pydantic import ValidationError
 
-from clv.data.booking import settle
-from clv.data.cells import did_you_mean, nearest_first
-from clv.data.ledger import Read
+from clv.data.accounting.booking import settle
+from clv.data.accounting.ledger import Read
+from clv.data.reading.cells import did_you_mean, nearest_first
+from clv.data.reading.sources import frame_cells, read_cells
 from clv.data.settings import Rules, TableSource
-from clv.data.sources import frame_cells, read_cells
 from clv.data.tables import INPUTS
 from clv.errors import DataError, SettingsError
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from clv.data.cells import did_you_mean
 from clv.data.places import samples_folder
-from clv.data.sources import locate
+from clv.data.reading.cells import did_you_mean
+from clv.data.reading.sources import locate
 from clv.errors import DataError, SettingsError
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from clv.data.cells import did_you_mean
+from clv.data.reading.cells import did_you_mean
 
 
 def explain(faults: ValidationError, model: type[BaseModel]) -> str:

@@ -11,12 +11,12 @@ from typing import Any
 import pandas as pd
 from pydantic import ValidationError
 
-from clv.data.cells import Cells, did_you_mean
-from clv.data.ledger import Read
+from clv.data.accounting.ledger import Read
 from clv.data.readers import read_table
+from clv.data.reading.cells import Cells, did_you_mean
+from clv.data.reading.sources import read_bytes, read_cells
 from clv.data.settings import Settings, TableSource
 from clv.data.settings_errors import explain
-from clv.data.sources import read_bytes, read_cells
 from clv.data.study_file import apply_overrides, read_study_file, take_literally
 from clv.data.tables import INPUTS
 from clv.errors import DataError, SettingsError

@@ -2,7 +2,7 @@
 
 Input tables come from the user (`INPUTS`); run tables are what notebooks hand to each other as Parquet in the
 run folder (`RUN_TABLES`). Checks that need a person's decision (credit notes, postage, duplicates) are rules of
-`clv.data.rules`, not schemas: a schema says what a table must be once the rules have been applied.
+`clv.data.accounting.rules`, not schemas: a schema says what a table must be once the rules have been applied.
 """
 
 from __future__ import annotations

@@ -87,7 +87,7 @@ class Shown:
         )
         caption = html.escape(self.caption)
         if len(self.frame) < self.total:
-            caption += f" The first {len(self.frame):,} of {self.total:,} rows; all of them are in the tables of this report."
+            caption += f" The first {len(self.frame):,} of {self.total:,} rows; the tables of this report have them all."
         return f"<table><caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 
-from clv.data.bookkeeping import Ledger
-from clv.data.columns import Fault
-from clv.data.ledger import to_micros
+from clv.data.accounting.bookkeeping import Ledger
+from clv.data.accounting.ledger import to_micros
+from clv.data.reading.columns import Fault
 from clv.data.tables import INPUTS
 
 

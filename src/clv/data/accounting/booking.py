@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from clv.data.bookkeeping import Ledger
-from clv.data.cell_text import Coded
-from clv.data.cells import Cells
-from clv.data.columns import Converted, Fault, Format
-from clv.data.convert import LARGEST, convert, date_reading
-from clv.data.dates import Reading
-from clv.data.faults import reject_by_schema, reject_repeated, reject_unreadable
-from clv.data.ledger import MICRO, Read, money_column, to_micros
-from clv.data.numerals import Decimal, decide_decimal
-from clv.data.set_aside import set_aside
+from clv.data.accounting.bookkeeping import Ledger
+from clv.data.accounting.faults import reject_by_schema, reject_repeated, reject_unreadable
+from clv.data.accounting.ledger import MICRO, Read, money_column, to_micros
+from clv.data.accounting.set_aside import set_aside
+from clv.data.reading.cell_text import Coded
+from clv.data.reading.cells import Cells
+from clv.data.reading.columns import Converted, Fault, Format
+from clv.data.reading.convert import LARGEST, convert, date_reading
+from clv.data.reading.dates import Reading
+from clv.data.reading.numerals import Decimal, decide_decimal
 from clv.data.settings import Rules, TableSource
 from clv.data.tables import INPUTS
 
@@ -26,7 +26,7 @@ def settle(table: str, cells: Cells, columns: dict[str, str], source: TableSourc
     """Turn cells into accepted and rejected rows.
 
     A row that cannot be read is rejected with all that is wrong with it. Of the others, each is booked under the
-    first rule that it meets (`clv.data.rules`).
+    first rule that it meets (`clv.data.accounting.rules`).
 
     Parameters
     ----------

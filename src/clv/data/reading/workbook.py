@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from clv.data.cells import Cells, check_header, did_you_mean, require_rows
+from clv.data.reading.cells import Cells, check_header, did_you_mean, require_rows
 from clv.errors import DataError
 
 

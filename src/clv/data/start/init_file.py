@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from clv.data.cell_text import Coded
-from clv.data.convert import date_reading
-from clv.data.dates import Reading
-from clv.data.guess import Match
-from clv.data.numerals import decide_decimal
+from clv.data.reading.cell_text import Coded
+from clv.data.reading.convert import date_reading
+from clv.data.reading.dates import Reading
+from clv.data.reading.numerals import decide_decimal
+from clv.data.start.guess import Match
 from clv.data.tables import INPUTS
 from clv.errors import DataError
 

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from clv.data.cells import Cells, check_header, require_rows
-from clv.data.encodings import decode
+from clv.data.reading.cells import Cells, check_header, require_rows
+from clv.data.reading.encodings import decode
 from clv.errors import DataError
 
 SEPARATORS = (",", ";", "\t", "|")
@@ -40,7 +40,7 @@ def read_delimited(
     name, table : str
         For messages.
     encoding : str, optional
-        See `clv.data.encodings.decode`.
+        See `clv.data.reading.encodings.decode`.
     separator : str, optional
         One character, or ``whitespace``; None: the one of ``, ; tab |`` that gives most lines the same
         number of fields, more than one.

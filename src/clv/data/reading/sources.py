@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from clv.data.cells import Cells, check_header, nearest_first, plain_values, require_rows
+from clv.data.reading.cells import Cells, check_header, nearest_first, plain_values, require_rows
 from clv.data.settings import TableSource
 from clv.errors import DataError
 
@@ -36,10 +36,10 @@ def read_cells(source: TableSource, *, folder: Path, table: str | None = None, h
     DataError
         The source is not there, cannot be opened, is empty, or is not what it seems.
     """
-    from clv.data.columnar import read_parquet
-    from clv.data.database import read_query
-    from clv.data.delimited import read_delimited
-    from clv.data.workbook import read_workbook
+    from clv.data.reading.columnar import read_parquet
+    from clv.data.reading.database import read_query
+    from clv.data.reading.delimited import read_delimited
+    from clv.data.reading.workbook import read_workbook
 
     if source.sql is not None:
         return read_query(source.sql, str(source.url), folder=folder, table=table)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import yaml
 
-from clv.data.guess import Match, Sheet, match_tables
-from clv.data.init_file import write_study, write_table
+from clv.data.reading.sources import read_cells
 from clv.data.settings import Settings, TableSource
-from clv.data.sources import read_cells
+from clv.data.start.guess import Match, Sheet, match_tables
+from clv.data.start.init_file import write_study, write_table
 from clv.data.tables import INPUTS
 from clv.errors import ClvError, DataError, RunError, SettingsError
 

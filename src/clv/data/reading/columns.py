@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from clv.data.dates import Reading
-from clv.data.numerals import Decimal
+from clv.data.reading.dates import Reading
+from clv.data.reading.numerals import Decimal
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from clv.data.cells import Cells, check_header, plain_values, require_rows
+from clv.data.reading.cells import Cells, check_header, plain_values, require_rows
 from clv.errors import DataError
 
 if TYPE_CHECKING:

@@ -9,11 +9,11 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from clv.data.cell_text import Coded
-from clv.data.columns import Converted, Fault, Format
-from clv.data.dates import Reading, decide_reading, parse_dates
-from clv.data.ids import convert_ids
-from clv.data.numerals import to_float
+from clv.data.reading.cell_text import Coded
+from clv.data.reading.columns import Converted, Fault, Format
+from clv.data.reading.dates import Reading, decide_reading, parse_dates
+from clv.data.reading.ids import convert_ids
+from clv.data.reading.numerals import to_float
 from clv.data.settings import Rules
 from clv.data.tables import Kind
 

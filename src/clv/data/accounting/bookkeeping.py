@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from clv.data.cell_text import to_text
-from clv.data.cells import Cells
-from clv.data.ledger import MICRO, Read, describe, exact_sum, money_column, to_micros
+from clv.data.accounting.ledger import MICRO, Read, describe, exact_sum, money_column, to_micros
+from clv.data.reading.cell_text import to_text
+from clv.data.reading.cells import Cells
 
 Entry = tuple[str, int, int, int]
 

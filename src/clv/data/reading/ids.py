@@ -9,8 +9,8 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from clv.data.cell_text import Coded
-from clv.data.columns import Fault
+from clv.data.reading.cell_text import Coded
+from clv.data.reading.columns import Fault
 from clv.data.settings import Rules
 
 #: longer ids are a sign of a shifted column or of pasted text.

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from clv.data.bookkeeping import Ledger
-from clv.data.ledger import MICRO, to_micros
-from clv.data.netting import net_credits
-from clv.data.rules import find
+from clv.data.accounting.bookkeeping import Ledger
+from clv.data.accounting.ledger import MICRO, to_micros
+from clv.data.accounting.netting import net_credits
+from clv.data.accounting.rules import find
 from clv.data.settings import Rules
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from clv.data.cells import Cells, check_header, plain_values, require_rows
+from clv.data.reading.cells import Cells, check_header, plain_values, require_rows
 from clv.errors import DataError
 
 
@@ -46,7 +46,7 @@ def read_query(sql: str, url: str, *, folder: Path, name: str = "the query", tab
 def _duckdb(sql: str, address: str, *, folder: Path, name: str, table: str | None) -> pd.DataFrame:
     import duckdb
 
-    from clv.data.columnar import to_frame
+    from clv.data.reading.columnar import to_frame
 
     file = address.removeprefix("duckdb:").removeprefix("//").removeprefix("/")
     in_memory = file in {"", ":memory:"}

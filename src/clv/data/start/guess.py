@@ -11,12 +11,12 @@ from functools import cache
 
 import pandas as pd
 
-from clv.data.cell_text import Coded, to_text
-from clv.data.cells import Cells
-from clv.data.dates import Reading, parse_date
-from clv.data.numerals import to_float
+from clv.data.reading.cell_text import Coded, to_text
+from clv.data.reading.cells import Cells
+from clv.data.reading.dates import Reading, parse_date
+from clv.data.reading.numerals import to_float
 from clv.data.settings import TableSource
-from clv.data.synonyms import COLUMNS, TABLES
+from clv.data.start.synonyms import COLUMNS, TABLES
 from clv.data.tables import INPUTS
 
 _SAMPLE = 2000
