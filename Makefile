@@ -18,7 +18,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 SOURCES := $(shell find src notebooks data/samples -type f ! -path '*/__pycache__/*' ! -path '*/.ipynb_checkpoints/*' 2>/dev/null)
 SAMPLES ?= cdnow demo
 
-.PHONY: help report test test-slow test-pandas2 lint lock environment clean
+.PHONY: help report test test-slow test-pandas2 lint lock environment architecture clean
 
 help:
 	@echo 'make report        render the sample reports into reports/'
@@ -71,6 +71,9 @@ lock: $(VENV)/.installed
 
 environment: $(VENV)/.installed
 	$(BIN)/python scripts/environment.py
+
+architecture:
+	$(PYTHON) scripts/architecture.py
 
 clean:
 	rm -rf $(VENV) $(VENV2) reports/.rendered

@@ -12,15 +12,34 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _EXPORTS = {
+    "BetaGeoBetaBinomModel": "clv.value.beta_geo_beta_binom",
+    "BetaGeoCNBDModel": "clv.value.beta_geo_cnbd",
     "BetaGeoModel": "clv.value.beta_geo",
+    "BoostedModel": "clv.value.boosted",
+    "DependentSpendModel": "clv.value.dependent_spend",
     "GammaGammaModel": "clv.value.gamma_gamma",
+    "LastYearRule": "clv.value.rules",
+    "ModifiedBetaGeoCNBDModel": "clv.value.modified_beta_geo_cnbd",
+    "ModifiedBetaGeoModel": "clv.value.modified_beta_geo",
+    "ParetoNBDModel": "clv.value.pareto_nbd",
+    "RecencyRule": "clv.value.rules",
+    "ShiftedBetaGeoModel": "clv.value.shifted_beta_geo",
     "allocate_tiers": "clv.abm.tiers",
+    "backtest": "clv.value.backtest",
     "churn_stages": "clv.churn.stages",
+    "cohort_relations": "clv.value.relations",
+    "contract_relations": "clv.value.relations",
+    "decompose_growth": "clv.value.growth",
+    "independence_test": "clv.value.independence",
+    "information_criteria": "clv.value.compare",
     "lifetime_value": "clv.value.lifetime",
+    "likelihood_ratio_test": "clv.value.compare",
     "list_samples": "clv.data.samples",
     "load_model": "clv.value.persist",
     "load_study": "clv.data.study",
+    "no_history": "clv.value.prospects",
     "open_run": "clv.report.pipeline",
+    "purchase_forecast": "clv.value.forecast",
     "read_accounts": "clv.data.readers",
     "read_contacts": "clv.data.readers",
     "read_contracts": "clv.data.readers",
@@ -29,9 +48,11 @@ _EXPORTS = {
     "read_touches": "clv.data.readers",
     "read_transactions": "clv.data.readers",
     "read_wallets": "clv.data.readers",
+    "seasonality": "clv.value.seasonality",
     "select_accounts": "clv.abm.selection",
     "summarise": "clv.data.summary",
     "tier_options": "clv.abm.options",
+    "value_drivers": "clv.value.growth",
 }
 
 if TYPE_CHECKING:
@@ -53,10 +74,27 @@ if TYPE_CHECKING:
     from clv.data.study import load_study
     from clv.data.summary import summarise
     from clv.report.pipeline import open_run
+    from clv.value.backtest import backtest
     from clv.value.beta_geo import BetaGeoModel
+    from clv.value.beta_geo_beta_binom import BetaGeoBetaBinomModel
+    from clv.value.beta_geo_cnbd import BetaGeoCNBDModel
+    from clv.value.boosted import BoostedModel
+    from clv.value.compare import information_criteria, likelihood_ratio_test
+    from clv.value.dependent_spend import DependentSpendModel
+    from clv.value.forecast import purchase_forecast
     from clv.value.gamma_gamma import GammaGammaModel
+    from clv.value.growth import decompose_growth, value_drivers
+    from clv.value.independence import independence_test
     from clv.value.lifetime import lifetime_value
+    from clv.value.modified_beta_geo import ModifiedBetaGeoModel
+    from clv.value.modified_beta_geo_cnbd import ModifiedBetaGeoCNBDModel
+    from clv.value.pareto_nbd import ParetoNBDModel
     from clv.value.persist import load_model
+    from clv.value.prospects import no_history
+    from clv.value.relations import cohort_relations, contract_relations
+    from clv.value.rules import LastYearRule, RecencyRule
+    from clv.value.seasonality import seasonality
+    from clv.value.shifted_beta_geo import ShiftedBetaGeoModel
 
 __all__ = sorted(_EXPORTS)
 

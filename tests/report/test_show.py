@@ -66,5 +66,5 @@ def test_named_index_is_the_first_column_and_the_rest_is_counted():
 
 
 def test_unknown_column_is_named():
-    with pytest.raises(ClvError, match="no column 'y'.*choose from x"):
+    with pytest.raises(ClvError, match=r"no column 'y'.*choose from x"):
         show(pd.DataFrame({"x": [1]}), {"y": ("Y", "text")}, caption="c")

@@ -63,7 +63,7 @@ def test_all_faults_of_a_foreign_table_are_named(tmp_path, summary):
 def test_unreadable_file_is_named(tmp_path):
     (tmp_path / "tables").mkdir()
     (tmp_path / "tables" / "summary.parquet").write_bytes(b"not parquet")
-    with pytest.raises(DataError, match="summary.parquet.*cannot be read.*Mend"):
+    with pytest.raises(DataError, match=r"summary\.parquet.*cannot be read.*Mend"):
         Store(tmp_path, "f").get("summary")
 
 

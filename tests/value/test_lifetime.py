@@ -8,10 +8,11 @@ import pytest
 from scipy.integrate import quad
 
 from clv.data.tables import RUN_TABLES
+from clv.data.units import days_per_unit, in_words
 from clv.errors import DataError, NotFittedError, SettingsError, UnitError
 from clv.value import BetaGeoModel, GammaGammaModel, lifetime_value
 from clv.value.credible import discounted_rate
-from clv.value.discount import continuous_rate, days_per_unit, in_words
+from clv.value.discount import continuous_rate
 
 SETTINGS = {"horizon": 52.0, "discount_rate": 0.1, "margin": 0.3}
 

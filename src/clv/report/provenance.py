@@ -11,6 +11,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from clv.data.units import in_words
+
 if TYPE_CHECKING:
     from clv.data.settings import Settings
     from clv.data.study import Study
@@ -22,7 +24,6 @@ _PACKAGES = (
 # Shown in places of their own.
 _SAID_ELSEWHERE = {"name", "title", "description", "provenance", "licence", "synthetic", "tables"}
 _PASSWORD = re.compile(r"(?<=://)[^/@\s]+(?=@)")
-_UNITS = {"D": "days", "W": "weeks", "M": "months", "Y": "years"}
 
 
 @cache
@@ -103,7 +104,7 @@ def describe(
     as_of = str(settings.as_of) if settings.as_of is not None else _as_of_summary(run_folder)
     return {
         "as_of": as_of,
-        "horizon": f"{settings.horizon:g} {_UNITS[settings.unit]}",
+        "horizon": in_words(settings.horizon, settings.unit),
         "currency": settings.currency,
         "settings": changed_settings(settings, overrides),
         "inputs": inputs(study) if with_inputs else [],

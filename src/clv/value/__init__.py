@@ -17,7 +17,7 @@ _HOMES = {
     "purchase_forecast": "clv.value.forecast",
     "load_model": "clv.value.persist",
     "continuous_rate": "clv.value.discount",
-    "days_per_unit": "clv.value.discount",
+    "days_per_unit": "clv.data.units",
     "BetaGeoCNBDModel": "clv.value.beta_geo_cnbd",
     "ModifiedBetaGeoCNBDModel": "clv.value.modified_beta_geo_cnbd",
     "ModifiedBetaGeoModel": "clv.value.modified_beta_geo",

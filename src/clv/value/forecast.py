@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
+from clv.data.units import in_words
 from clv.errors import SettingsError
 from clv.result import Result
 from clv.value.checks import Floats, check_unit, positive, unit_of
 from clv.value.credible import discounted_rate
-from clv.value.discount import in_words
 from clv.value.hidden import hidden_states
 from clv.value.predictive import count_draws, future_of
 

@@ -10,13 +10,15 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
 
+from clv.data.units import in_words
 from clv.errors import SettingsError, UnitError
 from clv.result import Result
 from clv.value.checks import check_fitted, check_unit, positive, unit_of
 from clv.value.credible import DrawsPurchases, DrawsSpend, margin_draws
-from clv.value.discount import continuous_rate, in_words
+from clv.value.discount import continuous_rate
 from clv.value.forecast import Interval, check_interval
 from clv.value.predictive import predictive_draws
+from clv.value.purchase_model import PurchaseModel
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -185,9 +187,8 @@ def lifetime_value(
     unit = unit_of(summary) or getattr(purchases, "unit_", None)
     rate = _rate(discount_rate, unit)
 
-    discounted = purchases.discounted_expected_purchases(summary, rate, horizon)
-    table = pd.DataFrame({"p_alive": purchases.probability_alive(summary)})
-    table["expected_purchases"] = _undiscounted(purchases, summary, discounted, rate=rate, horizon=horizon)
+    table = _outlook(purchases, summary, rate=rate, horizon=horizon)
+    discounted = table.pop("discounted_expected_purchases")
     table["expected_spend"] = spend.expected_spend(summary)
     table["clv"] = margin * table["expected_spend"] * discounted
     table["lower"] = table["upper"] = np.nan
@@ -225,18 +226,23 @@ def _rate(discount_rate: float, unit: str | None) -> float:
     return continuous_rate(discount_rate, unit=unit)
 
 
-def _undiscounted(
-    purchases: Purchases, summary: pd.DataFrame, discounted: pd.Series, *, rate: float, horizon: float | None
-) -> pd.Series:
-    """Return expected purchases; infinite where they have no end."""
+def _outlook(purchases: Purchases, summary: pd.DataFrame, *, rate: float, horizon: float | None) -> pd.DataFrame:
+    """Ask for P(alive), expected purchases (infinite where they have no end) and discounted ones, in one go if so."""
+    if isinstance(purchases, PurchaseModel):
+        return purchases.outlook(summary, rate, horizon)
+    discounted = purchases.discounted_expected_purchases(summary, rate, horizon)
+    table = pd.DataFrame({"p_alive": purchases.probability_alive(summary)})
     if rate == 0:
-        return discounted
-    if horizon is not None:
-        return purchases.expected_purchases(summary, horizon)
-    try:
-        return purchases.discounted_expected_purchases(summary, 0.0, None)
-    except SettingsError:
-        return pd.Series(np.inf, index=summary.index)
+        plain: pd.Series | float = discounted
+    elif horizon is not None:
+        plain = purchases.expected_purchases(summary, horizon)
+    else:
+        try:
+            plain = purchases.discounted_expected_purchases(summary, 0.0, None)
+        except SettingsError:
+            plain = np.inf
+    table["expected_purchases"], table["discounted_expected_purchases"] = plain, discounted
+    return table
 
 
 def _sentences(

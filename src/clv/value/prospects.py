@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 
 from clv.data.settings import Unit
+from clv.data.units import days_per_unit
 from clv.errors import DataError
-from clv.value.discount import days_per_unit
 
 
 def no_history(accounts: pd.DataFrame, *, unit: Unit) -> pd.DataFrame:
