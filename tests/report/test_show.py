@@ -28,6 +28,7 @@ def page(*args, **kwargs) -> str:
         (0.0, "number", "0"),
         (123456.0, "number", "123,456"),
         (3.2e-7, "number", "3.2e-07"),
+        (-7.02e-17, "number", "0"),
         (17, "count", "17"),
         (float("nan"), "money", "–"),
         (None, "text", "–"),

@@ -24,10 +24,10 @@ def _number(digits: int) -> Callable[[Any], str]:
 
 def _significant(value: Any) -> str:
     """Four significant digits, thousands marked, no exponent for everyday sizes."""
-    size = abs(value)
+    size = 0.0 if abs(value) < _NOUGHT else abs(value)
     if size and (size < 1e-4 or size >= 1e9):
         return f"{value:.3g}"
-    return _number(max(0, 3 - math.floor(math.log10(size))) if size else 0)(value)
+    return _number(max(0, 3 - math.floor(math.log10(size))))(value) if size else "0"
 
 
 _FORMATS: dict[Format, Callable[[Any], str]] = {
@@ -43,6 +43,8 @@ _FORMATS: dict[Format, Callable[[Any], str]] = {
 _NUMERIC = {"count", "money", "cents", "share", "number"}
 #: a column of money whose largest amount is below this is shown with cents.
 _SMALL_MONEY = 100.0
+#: a number below this is rounding of nought.
+_NOUGHT = 1e-12
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ class Shown:
         )
         caption = html.escape(self.caption)
         if len(self.frame) < self.total:
-            caption += f" The first {len(self.frame):,} of {self.total:,} rows; the tables of this report have them all."
+            caption += f" The first {len(self.frame):,} of {self.total:,} rows; the report's tables have all."
         return f"<table><caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
