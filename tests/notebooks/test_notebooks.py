@@ -9,7 +9,7 @@ import nbformat
 import pytest
 
 NOTEBOOKS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("*.ipynb"))
-EXPECTED = ["account_selection", "churn_stages", "customer_value", "data_quality", "tier_allocation"]
+EXPECTED = ["account_selection", "churn_stages", "customer_value", "data_quality", "tier_allocation", "validation"]
 
 
 def code(path: Path) -> list[nbformat.NotebookNode]:
@@ -29,7 +29,17 @@ def test_committed_without_outputs(path):
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_imports_parameters_calls_and_prose_only(path):
-    banned = (ast.FunctionDef, ast.ClassDef, ast.Lambda, ast.For, ast.While, ast.If, ast.Try, ast.With, ast.comprehension)
+    banned = (
+        ast.FunctionDef,
+        ast.ClassDef,
+        ast.Lambda,
+        ast.For,
+        ast.While,
+        ast.If,
+        ast.Try,
+        ast.With,
+        ast.comprehension,
+    )
     for cell in code(path):
         found = [type(node).__name__ for node in ast.walk(ast.parse(cell.source)) if isinstance(node, banned)]
         assert not found, f"{path.stem}: {found} in {cell.source!r}"
@@ -62,7 +72,16 @@ def test_plain_papermill_command(tmp_path):
     root = NOTEBOOKS[0].parents[1]
     out = tmp_path / "out.ipynb"
     done = subprocess.run(
-        [sys.executable, "-m", "papermill", "notebooks/tier_allocation.ipynb", str(out), "-p", "study", "data/samples/demo"],
+        [
+            sys.executable,
+            "-m",
+            "papermill",
+            "notebooks/tier_allocation.ipynb",
+            str(out),
+            "-p",
+            "study",
+            "data/samples/demo",
+        ],
         cwd=root,
         capture_output=True,
         text=True,

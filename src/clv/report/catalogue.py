@@ -18,6 +18,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "churn_stages": ("customer_value",),
     "account_selection": ("customer_value", "churn_stages"),
     "tier_allocation": ("account_selection",),
+    "validation": (),
 }
 
 

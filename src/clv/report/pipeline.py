@@ -23,14 +23,17 @@ if TYPE_CHECKING:
     from clv.abm.selection import Selection
     from clv.abm.tiers import Allocation
     from clv.churn.stages import ChurnStages
+    from clv.data.accounting.ledger import Read
     from clv.data.book import Book
-    from clv.data.ledger import Read
     from clv.data.settings import Settings
     from clv.result import Result
+    from clv.value.backtest_result import Backtest
     from clv.value.beta_geo import BetaGeoModel
     from clv.value.check import FrequencyCheck
     from clv.value.gamma_gamma import GammaGammaModel
+    from clv.value.independence import IndependenceTest
     from clv.value.lifetime import LifetimeValue
+    from clv.value.seasonality import Seasonality
 
 
 def open_run(
@@ -130,10 +133,45 @@ class Run:
 
     @cached_property
     def spend(self) -> GammaGammaModel:
-        """The spend model, fitted; with weak priors where the data alone do not identify it."""
+        """The spend model, fitted; one that lets spend move with frequency where independence fails."""
+        from clv.value.dependent_spend import DependentSpendModel
         from clv.value.gamma_gamma import GammaGammaModel
 
-        return self._fitted("spend", GammaGammaModel)
+        test = self.independence
+        if test.holds:
+            return self._fitted("spend", GammaGammaModel)
+        model = self._fitted("spend", DependentSpendModel)
+        self.notes.append(
+            f"{test.text} Instead of it a model is used in which the mean purchase moves with the number of purchases "
+            f"(elasticity {model.slope_:.2f})."
+        )
+        return model
+
+    @cached_property
+    def independence(self) -> IndependenceTest:
+        """Whether spend is independent of frequency, as Gamma-Gamma assumes."""
+        from clv.value.independence import independence_test
+
+        return independence_test(self.summary)
+
+    @cached_property
+    def growth(self) -> Result:
+        """Why the value of the book changed within the last 365 days: more accounts, more often, longer, dearer."""
+        from clv.errors import ClvError
+        from clv.result import Result
+        from clv.value.growth import growth_over
+
+        settings = self.settings
+        try:
+            return growth_over(
+                self.transactions, as_of=self.study.as_of(self.transactions), unit=settings.unit, grain=settings.grain,
+                horizon=settings.horizon, discount_rate=settings.discount_rate, margin=settings.margin,
+            )  # fmt: skip
+        except ClvError as error:
+            import pandas as pd
+
+            said = f"Why the value of the book changed within a year cannot be told: {error.message}"
+            return Result(pd.DataFrame(), said)
 
     @cached_property
     def frequency_check(self) -> FrequencyCheck:
@@ -173,7 +211,12 @@ class Run:
 
         settings = self.settings
         stages = churn_stages(
-            self.purchases, self.summary, settings.horizon, rules=settings.stages, value=self.value.table["clv"], currency=settings.currency
+            self.purchases,
+            self.summary,
+            settings.horizon,
+            rules=settings.stages,
+            value=self.value.table["clv"],
+            currency=settings.currency,
         )
         self.store.put("churn_stages", stages.table)
         return stages
@@ -216,6 +259,68 @@ class Run:
         self.store.put("tier_allocation", allocation.table)
         return allocation
 
+    def backtest(self, peers: Mapping[str, Any] | None = None) -> Backtest:
+        """Test models and rules of thumb on past dates of this study.
+
+        Parameters
+        ----------
+        peers : mapping, optional
+            Name -> further models, unfitted, compared after ours.
+
+        Returns
+        -------
+        Backtest
+        """
+        from clv.value.backtest import backtest
+        from clv.value.contenders import contenders
+        from clv.value.gamma_gamma import GammaGammaModel
+        from clv.value.holdout import choose_cutoffs
+
+        settings = self.settings
+        as_of = self.study.as_of(self.transactions)
+        horizon, cutoffs = choose_cutoffs(self.transactions, horizon=settings.horizon, unit=settings.unit, as_of=as_of)
+        known = None if self.accounts is None else self.accounts.set_index("account_id")
+        names = [name for name in ("industry", "region", "employees") if known is not None and name in known]
+        return backtest(
+            self.transactions,
+            cutoffs,
+            {**contenders(covariates=names), **(peers or {})},
+            horizon,
+            unit=settings.unit,
+            grain=settings.grain,
+            spend=GammaGammaModel(prior="weak"),
+            segments=None if known is None or "industry" not in known else known["industry"],
+            covariates=None if known is None or not names else known[names],
+            as_of=as_of,
+            seed=settings.seed,
+            confidence=settings.confidence,
+        )
+
+    @cached_property
+    def seasonality(self) -> Seasonality:
+        """Whether purchases follow the calendar."""
+        from clv.value.seasonality import seasonality
+
+        settings = self.settings
+        return seasonality(self.transactions, horizon=settings.horizon, unit=settings.unit)
+
+    @cached_property
+    def truth(self) -> Result:
+        """Values against the truth, where the study is synthetic and has one; only `validation` reads it."""
+        path = self.study.folder / "truth" / "accounts.csv"
+        if not (self.settings.synthetic and path.is_file()):
+            import pandas as pd
+
+            from clv.result import Result
+
+            return Result(pd.DataFrame(), "These are real data: no truth is known, and the backtest is all there is.")
+        import pandas as pd
+
+        from clv.value.truth_check import check_truth
+
+        truth = pd.read_csv(path, dtype={"account_id": str}).set_index("account_id")
+        return check_truth(self.value.table, truth["margin_52"])
+
     def named(self, table: pd.DataFrame) -> pd.DataFrame:
         """Add a column ``account``: the account's name with its id where the study has names, else the id alone."""
         flat = table.reset_index() if table.index.name == "account_id" else table.copy()
@@ -241,7 +346,7 @@ class Run:
     @property
     def horizon_words(self) -> str:
         """The horizon in words: ``52 weeks``."""
-        return f"{self.settings.horizon:g} {units.name(self.settings.unit, self.settings.horizon)}"
+        return units.in_words(self.settings.horizon, self.settings.unit)
 
     @property
     def remarks(self) -> Remarks:
