@@ -171,7 +171,8 @@ class Run:
             import pandas as pd
 
             said = f"Why the value of the book changed within a year cannot be told: {error.message}"
-            return Result(pd.DataFrame(), said)
+            nothing = pd.DataFrame(columns=["driver", "meaning", "before", "after", "growth", "contribution"])
+            return Result(nothing, said)
 
     @cached_property
     def frequency_check(self) -> FrequencyCheck:
