@@ -142,7 +142,7 @@ def parse_date(text: str, reading: Reading) -> dt.datetime | None:
 
 def parse_dates(texts: Sequence[str], reading: Reading) -> np.ndarray:
     """Read many cells; datetime64[us], NaT where a cell is no date. Those in plain ISO are read all at once."""
-    moments = np.full(len(texts), np.datetime64("NaT"), dtype="datetime64[us]")
+    moments = np.full(len(texts), np.datetime64("NaT", "us"), dtype="datetime64[us]")
     plain = np.zeros(len(texts), dtype=bool)
     if reading.date_format is None:
         plain = np.array([_PLAIN.fullmatch(text) is not None for text in texts], dtype=bool)
