@@ -1,0 +1,77 @@
+"""The steps from purchases to tiers: each runs alone, and takes what another left in the run folder."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+import clv
+from clv.errors import DataError, SettingsError
+
+STEPS = ["customer_value", "churn_stages", "account_selection", "tier_allocation"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    assert clv.open_run("demo", folder).allocation.gap == pytest.approx(0, abs=1e-9)
+    return folder
+
+
+def test_every_step_leaves_its_table(folder):
+    kept = {path.stem for path in (folder / "tables").glob("*.parquet")}
+    assert kept == {"transactions", "rejected", "reconciliation", "summary", *STEPS}
+    assert {path.name for path in (folder / "models").iterdir()} == {"purchases.json", "spend.json"}
+    model = clv.load_model(folder / "models" / "purchases.json")
+    summary = clv.open_run("demo", folder).summary
+    assert (model.probability_alive(summary) <= 1).all()
+
+
+def test_a_second_run_takes_what_the_first_left(folder, monkeypatch):
+    run = clv.open_run("demo", folder)
+    monkeypatch.setattr(type(run.study), "read", lambda *_: pytest.fail("the transactions were read again"))
+    assert len(run.summary) == 390
+
+
+def test_other_settings_do_not_take_stale_tables(folder, tmp_path):
+    run = clv.open_run("demo", folder, {"as_of": "2025-06-30"})
+    assert len(run.summary) < 390
+    assert run.summary.attrs["clv"]["as_of"] == "2025-06-30"
+
+
+def test_somebody_elses_values_are_used_and_said(tmp_path):
+    values = pd.DataFrame({"account_id": ["A0001", "A0002"], "p_alive": [1.0, 0.5], "expected_purchases": [3.0, 1.0],
+                           "expected_spend": [10.0, 20.0], "clv": [900.0, 100.0]})  # fmt: skip
+    (tmp_path / "tables").mkdir()
+    values.to_parquet(tmp_path / "tables" / "customer_value.parquet")
+    run = clv.open_run("demo", tmp_path)
+    assert run.value.table["clv"].tolist() == [900.0, 100.0]
+    assert any("were not computed here" in sentence for sentence in run.remarks.sentences)
+
+
+def test_bad_rows_stop_a_run_unless_the_study_allows_them(tmp_path):
+    (tmp_path / "sales.csv").write_text("account_id,date,amount\na,2025-01-01,10\na,2025-02-01,ten\nb,2025-03-01,5\n")
+    (tmp_path / "study.yml").write_text("name: own\ntitle: Own\ntables: {transactions: {path: sales.csv}}\n")
+    with pytest.raises(DataError, match=r"(?s)1 of 3 rows.*row 3.*ten.*Mend"):
+        _ = clv.open_run(tmp_path).transactions
+    allowed = clv.open_run(tmp_path, None, {"rules.max_rejected": 0.5})
+    assert len(allowed.transactions) == 2
+
+
+def test_remarks_say_what_is_assumed():
+    said = " ".join(clv.open_run("demo").remarks.sentences)
+    assert all(words in said for words in ("synthetic", "35%", "10.0% a year", "52 weeks", "90%"))
+
+
+def test_names_stand_beside_ids_where_the_study_has_them():
+    assert clv.open_run("demo").named(pd.DataFrame({"account_id": ["A0001", "x"]}))["account"].tolist() == [
+        "Company 0001 (A0001)", "x",
+    ]  # fmt: skip
+    assert clv.open_run("cdnow").named(pd.DataFrame({"account_id": ["0001"]}))["account"].tolist() == ["0001"]
+
+
+def test_an_unknown_study_and_setting_are_named():
+    with pytest.raises((DataError, SettingsError), match="nowhere"):
+        clv.open_run("nowhere")
+    with pytest.raises(SettingsError, match="horizon"):
+        clv.open_run("demo", None, {"horizn": 3})
