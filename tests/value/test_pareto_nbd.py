@@ -85,6 +85,15 @@ def test_best_customers_are_alive_and_nothing_is_lost(powers, x, share):
     assert (np.diff(odds) >= -1e-9 * np.abs(odds[1:])).all()
 
 
+@given(st.tuples(logs, logs, logs, logs), st.sampled_from([0, 1, 132, 5000]), st.floats(0, 1))
+def test_odds_alone_are_those_with_their_nodes(powers, x, share):
+    """The short way to the odds keeps the digits of the long one, whichever of alpha and beta is the smaller."""
+    r, alpha, s, beta = 10.0 ** np.array(powers)
+    T = np.array([0.5, 30.0, 1000.0])
+    long = dropouts(*np.broadcast_arrays(r + x, s, alpha, beta, share * T, T)).log_odds
+    np.testing.assert_allclose(log_odds_gone(r + x, s, alpha, beta, share * T, T), long, rtol=1e-11, atol=2e-11)
+
+
 def test_nodes_are_shares_of_the_dropouts():
     one = np.ones(3)
     found = dropouts(one * [0.5, 10, 3000], one, one * 2, one * 5, one * 3, one * 40)

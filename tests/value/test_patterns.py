@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clv.value.checks import History
-from clv.value.patterns import compress, find_grid, pack
+from clv.value.patterns import compress, find_grid, pack, systematic
 
 
 def counted(history: History, weight=None) -> pd.Series:
@@ -99,3 +99,15 @@ def test_find_grid_prefers_whole_units():
     assert find_grid(np.array([12 * 12 / 365.25, 5 * 12 / 365.25])) == 365.25 / 12
     assert find_grid(np.array([38.86, 30.43])) == 100.0
     assert find_grid(np.array([np.pi])) is None
+
+
+@pytest.mark.parametrize("rows", [1, 7, 400, 3_000])
+def test_a_systematic_sample_keeps_every_share(rows):
+    """The sum of weights is kept, and up to any pattern the sample is off by one of its steps at most."""
+    weight = np.random.default_rng(4).pareto(1.2, 500) + 0.1
+    part, count = systematic(weight, rows)
+    assert (np.diff(part) > 0).all()
+    assert count.sum() == pytest.approx(weight.sum(), rel=1e-12)
+    taken = np.zeros(500)
+    taken[part] = count
+    assert np.abs(np.cumsum(taken) - np.cumsum(weight)).max() <= weight.sum() / rows

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import betainc, betaln, expit, gammaln, xlog1py, xlogy
+from scipy.special import betainc, betaln, gammaln, xlog1py, xlogy
 
 from clv.errors import SettingsError
 from clv.value.best_fit import Likelihood
@@ -20,7 +21,7 @@ from clv.value.living import purchases_while_alive
 from clv.value.patterns import compress
 from clv.value.predictive import Future, leaving_with_a_purchase
 from clv.value.priors import Prior, WeakPrior
-from clv.value.surface import evaluate
+from clv.value.surface import Places, evaluate
 
 _BLOCK = 16_384
 
@@ -113,14 +114,21 @@ class BetaGeoModel(StaticCovariates):
             out[rows] = _alive(self._values(), History(*(column[rows] for column in history)))
         return out
 
-    def _ahead(self, history: History, *, horizon: float, rate: float) -> Floats:
+    def _asked(self, summary: pd.DataFrame) -> tuple[Floats, Callable[..., Floats]]:
+        if self._effects():
+            return super()._asked(summary)
+        history = self._history(summary)
+        places = Places.of(history.frequency, history.T)
+        return self._alive(history), partial(self._ahead, history, places=places)
+
+    def _ahead(self, history: History, *, horizon: float, rate: float, places: Places | None = None) -> Floats:
         """Return purchases ahead of living accounts; without discounting, eqs. 9 and 10 of the paper."""
         r, alpha, a, b = self._values()
 
         def living(x: Floats, T: Floats) -> Floats:
             return purchases_while_alive(r + x, alpha + T, a, b + x, horizon=horizon, rate=rate)
 
-        return evaluate(living, history.frequency, history.T, offset=alpha)
+        return evaluate(living, history.frequency, history.T, offset=alpha, places=places)
 
     def purchase_probability(self, n: ArrayLike, t: float) -> Any:
         """Return the probability that a new account makes `n` repeat purchases in time `t`.
@@ -235,4 +243,5 @@ def _alive(parameters: tuple[Any, Any, Any, Any], history: History) -> Floats:
     again = x > 0
     odds = np.log((T - recency) / (alpha + recency) + 1.0) * (r + x)
     odds += np.log(a) - np.log(np.where(again, b + x - 1, 1.0))
-    return np.where(again, expit(-odds), 1.0)
+    with np.errstate(over="ignore"):  # odds beyond the range of numbers: 0
+        return np.where(again, 1.0 / (1.0 + np.exp(odds)), 1.0)

@@ -13,11 +13,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import digamma, gammaln, polygamma
+from scipy.special import digamma, gammaln, zeta
 
 from clv.value.checks import Floats
 from clv.value.newton import Evaluation
-from clv.value.patterns import Patterns
+from clv.value.patterns import Patterns, systematic
 
 _BLOCK = 8_192
 #: points × patterns of values alone in one go.
@@ -29,7 +29,7 @@ def _rising(at: float, x: Floats, count: Floats) -> tuple[float, float, float]:
     return (
         float(count @ (gammaln(at + x) - gammaln(at))),
         float(count @ (digamma(at + x) - digamma(at))),
-        float(count @ (polygamma(1, at + x) - polygamma(1, at))),
+        float(count @ (zeta(2.0, at + x) - zeta(2.0, at))),
     )
 
 
@@ -73,14 +73,12 @@ class BetaGeoLikelihood:
         return len(self._again.x)
 
     def thinned(self, rows: int) -> BetaGeoLikelihood:
-        """Keep every k-th pattern of repeat buyers, counted k times; all else stays exact."""
-        every = max(1, len(self) // rows)
+        """Take every k-th repeat buyer, by pattern and in order; all else stays exact."""
+        kept = self._again
+        part, weight = systematic(kept.weight, rows)
         thin = object.__new__(BetaGeoLikelihood)
         thin.__dict__.update(self.__dict__)
-        part = slice(every // 2, None, every)
-        kept = self._again
-        factor = kept.weight.sum() / kept.weight[part].sum()
-        thin._again = _Rows(kept.x[part], kept.recency[part], kept.T[part], kept.weight[part] * factor)
+        thin._again = _Rows(kept.x[part], kept.recency[part], kept.T[part], weight)
         thin._x_code = self._x_code[part]
         return thin
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ Floats = NDArray[np.float64]
 
 #: recency may exceed T by rounding, not by more.
 _ROUNDING = 1e-9
+_BLOCK = 16_384
 
 
 class History(NamedTuple):
@@ -118,8 +120,7 @@ def purchase_history(summary: pd.DataFrame) -> History:
     frequency = frequency_column(summary)
     recency = number_column(summary, "recency")
     T = number_column(summary, "T")
-    bad = recency > T
-    if bad.any():
+    if _anywhere(lambda early, late: early > late, recency, T):
         bad = recency > T * (1 + _ROUNDING)
         if bad.any():
             first = np.flatnonzero(bad)[0]
@@ -128,14 +129,22 @@ def purchase_history(summary: pd.DataFrame) -> History:
                 "Recency runs from the first to the last purchase, T from the first purchase to the as-of date.",
             )  # fmt: skip
         recency = np.minimum(recency, T)
-    bad = (frequency == 0) & (recency > 0)
-    if bad.any():
+    if _anywhere(lambda count, early: (count == 0) & (early > 0), frequency, recency):
+        bad = (frequency == 0) & (recency > 0)
         first = np.flatnonzero(bad)[0]
         raise fault(
             summary, bad, "recency", f"recency is {recency[first]:g} though frequency is 0",
             "Without a repeat purchase the last purchase is the first one: recency 0.",
         )  # fmt: skip
     return History(frequency, recency, T)
+
+
+def _anywhere(test: Callable[..., NDArray[np.bool_]], *columns: Floats) -> bool:
+    """Say whether a test is true of any row, block by block: whole columns of it would not stay in the cache."""
+    size = len(columns[0])
+    return any(
+        bool(test(*(column[start : start + _BLOCK] for column in columns)).any()) for start in range(0, size, _BLOCK)
+    )
 
 
 def weights(sample_weight: ArrayLike | None, summary: pd.DataFrame) -> Floats | None:

@@ -7,7 +7,7 @@ other parameters, so that estimation, posterior and files need no second kind; `
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any, ClassVar, Self, cast
 
@@ -243,6 +243,19 @@ class StaticCovariates(PurchaseModel):
         history = self._history(summary)
         value = import_module(self._account_rows).alive(self._account_values(summary), history)
         return pd.Series(value, index=summary.index, name="p_alive")
+
+    def _asked(self, summary: pd.DataFrame) -> tuple[Floats, Callable[..., Floats]]:
+        if not self._effects():
+            return super()._asked(summary)
+        rows = import_module(self._account_rows)
+        own = (np.broadcast_to(v, len(summary)) for v in self._account_values(summary))
+        distinct, code = distinct_rows(*self._history(summary), *own)
+        past, values = History(*distinct[:3]), distinct[3:]
+
+        def ahead(*, horizon: float, rate: float) -> Floats:
+            return np.asarray(rows.ahead(values, past, horizon=horizon, rate=rate))[code]
+
+        return np.asarray(rows.alive(values, past))[code], ahead
 
     def _now(self, summary: pd.DataFrame, *, horizon: float, rate: float) -> Floats:
         if not self._effects():

@@ -141,5 +141,28 @@ def log_odds_gone(
     rows = _BLOCK // _NODES
     for start in range(0, out.size, rows):
         block = slice(start, start + rows)
-        out[block] = dropouts(*(column[block] for column in flat)).log_odds
+        out[block] = _log_odds(*(column[block] for column in flat))
     return out.reshape(shape)
+
+
+def _log_odds(R: Floats, s: Floats, alpha: Floats, beta: Floats, early: Floats, late: Floats) -> Floats:
+    """Return what `dropouts` calls log_odds, with a third of its work: nothing is kept of the nodes."""
+    first = alpha <= beta
+    near, far = np.minimum(alpha, beta), np.maximum(alpha, beta)
+    near_power, far_power = np.where(first, R, s + 1), np.where(first, s + 1, R)
+    end = _end(R, s, alpha, beta, early, late, near)
+    length = np.log1p((end - early) / (near + early))
+    node, gauss = _legendre(_nodes_for(float(length.max(initial=0.0))))
+    column = np.newaxis
+    step = length[:, column] * node
+    rise = np.exp(step)
+    rise *= ((near + early) / (far + early))[:, column]
+    rise += ((far - near) / (far + early))[:, column]
+    np.log(rise, out=rise)  # ln((far + y) / (far + t_x))
+    rise *= -far_power[:, column]
+    step *= (1 - near_power)[:, column]
+    rise += step
+    total = np.exp(rise, out=rise) @ gauss
+    top = R * np.log1p((late - early) / (alpha + early)) + s * np.log1p((late - early) / (beta + early))
+    mass = total * length * s * (near + early) / (beta + early)
+    return top + np.log(np.maximum(mass, _TINY))

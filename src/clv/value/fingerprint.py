@@ -32,9 +32,11 @@ def fingerprint(summary: pd.DataFrame, weight: Floats | None = None) -> float:
     """
     columns = []
     for name in _COLUMNS:
+        if name not in summary:
+            continue
         try:
             columns.append(summary[name].to_numpy(dtype=float, na_value=np.nan))
-        except (KeyError, TypeError, ValueError):  # another kind of table: what is there in numbers counts
+        except (TypeError, ValueError):  # another kind of table: what is there in numbers counts
             continue
     if not columns:
         return float("nan")

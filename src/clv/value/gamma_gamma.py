@@ -14,6 +14,8 @@ from clv.value.checks import Floats, check_fitted, frequency_column, number_colu
 from clv.value.gamma_gamma_likelihood import GammaGammaLikelihood
 from clv.value.priors import Prior, WeakPrior
 
+_BLOCK = 16_384
+
 
 class GammaGammaModel(Estimator):
     """Gamma-Gamma model of the mean money of a purchase.
@@ -68,13 +70,14 @@ class GammaGammaModel(Estimator):
         used = (frequency > 0) & (spend > 0)
         if weight is not None:
             used &= weight > 0
-        if not used.any():
+        rows = np.flatnonzero(used)  # indexing by place is several times faster than by mask
+        if not len(rows):
             raise FitError(
                 "GammaGammaModel: no account has repeat purchases with money above 0.",
                 mend="Give a longer history; without repeat purchases spend cannot be modelled.",
             )
-        one = np.ones(len(frequency)) if weight is None else weight
-        return GammaGammaLikelihood(frequency[used], spend[used], one[used])
+        kept = np.ones(len(rows)) if weight is None else weight[rows]
+        return GammaGammaLikelihood(frequency[rows], spend[rows], kept)
 
     def _note(self, likelihood: GammaGammaLikelihood) -> None:
         self.frequency_spend_correlation_ = likelihood.correlation()
@@ -107,12 +110,16 @@ class GammaGammaModel(Estimator):
         check_fitted(self)
         frequency, spend = _columns(summary)
         p, q, v = (float(value) for value in self.params_)
-        own = np.where(frequency > 0, spend, 0.0)
-        if self.has_mean:
-            value = p * (v + frequency * own) / (p * frequency + q - 1)
-        else:
-            share = p * frequency / (p * frequency + q)
-            value = share * own + (1 - share) * self.mean_spend_
+        value = np.empty(len(frequency))
+        for start in range(0, len(value), _BLOCK):  # blocks stay in the cache
+            rows = slice(start, start + _BLOCK)
+            x = frequency[rows]
+            own = np.where(x > 0, spend[rows], 0.0)
+            if self.has_mean:
+                value[rows] = p * (v + x * own) / (p * x + q - 1)
+            else:
+                share = p * x / (p * x + q)
+                value[rows] = share * own + (1 - share) * self.mean_spend_
         return pd.Series(value, index=summary.index, name="expected_spend")
 
     def draw_spend(self, parameters: Floats, summary: pd.DataFrame, rng: np.random.Generator) -> Floats:

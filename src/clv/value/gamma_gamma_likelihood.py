@@ -12,7 +12,7 @@ of each account only ln(v + s) and 1/(v + s) remain.
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import betaln, digamma, polygamma
+from scipy.special import betaln, digamma, zeta
 
 from clv.value.checks import Floats
 from clv.value.newton import Evaluation
@@ -20,6 +20,16 @@ from clv.value.newton import Evaluation
 _BLOCK = 8_192
 #: points × accounts of values alone in one go.
 _CELLS = 50_000
+
+
+def _counted(frequency: Floats, weight: Floats) -> tuple[Floats, Floats]:
+    """Return the distinct frequencies and the weight behind each; small whole numbers need no sorting."""
+    if frequency.max() <= len(frequency) + 1_000.0 and (frequency == np.rint(frequency)).all():
+        code = frequency.astype(np.intp)
+        counts = np.flatnonzero(np.bincount(code))
+        return counts.astype(float), np.asarray(np.bincount(code, weights=weight)[counts], dtype=float)
+    counts, code = np.unique(frequency, return_inverse=True)
+    return np.asarray(counts, dtype=float), np.asarray(np.bincount(code, weights=weight), dtype=float)
 
 
 class GammaGammaLikelihood:
@@ -46,10 +56,9 @@ class GammaGammaLikelihood:
         self._total = frequency * scaled
         self._log_total = np.log(self._total)
         self._sides = np.column_stack([weight, bought])  # sums over accounts come in these two kinds
-        self._fixed = float(weight @ np.log(scaled))
         self._log_sum = float(weight @ self._log_total)
-        self._counts, code = np.unique(frequency, return_inverse=True)
-        self._count = np.bincount(code, weights=weight)
+        self._counts, self._count = _counted(frequency, weight)
+        self._fixed = self._log_sum - float(self._count @ np.log(self._counts))  # of the scaled mean money
 
     def __len__(self) -> int:
         return len(self._x)
@@ -109,7 +118,7 @@ class GammaGammaLikelihood:
         (log_1, log_x), (inverse_1, inverse_x), (square_1, square_x) = sums
         shape = p * x + q
         gamma_p, gamma_q = digamma(shape) - digamma(p * x), digamma(shape)
-        bent = polygamma(1, shape)
+        bent = zeta(2.0, shape)
         below = n * np.log(v) - log_1 - self._log_sum  # Σ w ln(v/(v+s))
         value = q * below - p * log_x - self._fixed - count @ betaln(p * x, q)
         slope = np.array(
@@ -120,9 +129,9 @@ class GammaGammaLikelihood:
             ]
         )
         curve = np.empty((3, 3))
-        curve[0, 0] = count @ (x * x * (bent - polygamma(1, p * x)))
+        curve[0, 0] = count @ (x * x * (bent - zeta(2.0, p * x)))
         curve[0, 1] = curve[1, 0] = count @ (x * bent)
-        curve[1, 1] = count @ bent - n * polygamma(1, q)
+        curve[1, 1] = count @ bent - n * zeta(2.0, q)
         curve[0, 2] = curve[2, 0] = -inverse_x
         curve[1, 2] = curve[2, 1] = n / v - inverse_1
         curve[2, 2] = p * square_x + q * square_1 - n * q / v**2

@@ -91,13 +91,13 @@ def pack(history: History, *, steps: float) -> tuple[Keys, int] | None:
 
 def _runs(keys: Keys) -> NDArray[np.intp]:
     """Return where each run of equal, sorted keys starts."""
-    return np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
+    return np.concatenate([[0], np.flatnonzero(keys[1:] != keys[:-1]) + 1])
 
 
 def _count(keys: Keys, weight: Floats | None) -> tuple[Keys, Floats]:
-    """Sort keys, and count or weigh equal ones."""
+    """Sort keys (in place, without weights), and count or weigh equal ones."""
     if weight is None:
-        keys = np.sort(keys)
+        keys.sort()
         starts = _runs(keys)
         return keys[starts], np.diff(starts, append=len(keys)).astype(float)
     order = np.argsort(keys, kind="stable")
@@ -122,7 +122,7 @@ def compress(history: History, *, weight: Floats | None = None) -> Patterns:
         Times that lie on a grid are returned as the exact multiples of its step.
     """
     if weight is not None and not weight.all():
-        keep = weight > 0
+        keep = np.flatnonzero(weight > 0)
         history, weight = History(*(column[keep] for column in history)), weight[keep]
     accounts = len(history.T)
     steps = find_grid(history.T, history.recency)
@@ -154,3 +154,25 @@ def _compress_any(history: History, weight: Floats | None) -> Patterns:
     order = np.argsort(frequency, kind="stable")
     one = np.ones(len(T)) if weight is None else weight[order]
     return Patterns(frequency[order], recency[order], T[order], one, len(T))
+
+
+def systematic(weight: Floats, rows: int) -> tuple[NDArray[np.intp], Floats]:
+    """Take `rows` accounts at equal distances along the patterns: a sample in which every frequency has its share.
+
+    Parameters
+    ----------
+    weight : ndarray, shape (patterns,)
+    rows : int
+
+    Returns
+    -------
+    part : ndarray of int
+        Patterns that were met, in order.
+    count : ndarray of float
+        Their weights; the sum is that of all.
+    """
+    edges = np.cumsum(weight)
+    share = float(edges[-1]) / rows
+    met = np.minimum(np.searchsorted(edges, (np.arange(rows) + 0.5) * share), len(weight) - 1)
+    part, count = np.unique(met, return_counts=True)
+    return part.astype(np.intp), np.asarray(count * share, dtype=float)

@@ -26,7 +26,7 @@ _FREEDOM = 5.0
 #: draws from the proposal for each one asked for, and at least so many.
 _EACH, _LEAST = 2, 1_000
 #: from so many rows of work on a polynomial is tried in place of the log-posterior; sooner where every evaluation
-#: brings gradient and Hessian along.
+#: brings gradient and Hessian along, or where a row is an integral (`costly`).
 _MANY, _COSTLY = 2_000, 500
 _SPARE = 1e-10
 
@@ -136,7 +136,8 @@ class Target:
     def values(self, u: Floats, rng: np.random.Generator) -> tuple[Floats, bool]:
         """Return the log-posterior at many points, and whether a polynomial stood in for most of them."""
         at = self.places(u)
-        enough = _MANY if hasattr(self._likelihood, "values") else _COSTLY
+        quick = hasattr(self._likelihood, "values") and not getattr(self._likelihood, "costly", False)
+        enough = _MANY if quick else _COSTLY
         polynomial = fit_surrogate(self.evaluation, len(self), rng) if len(self._likelihood) >= enough else None
         if polynomial is None:
             return self.exact(at), False

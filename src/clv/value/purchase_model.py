@@ -7,6 +7,8 @@ the checks, units and shapes around them are here once.
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -112,6 +114,38 @@ class PurchaseModel(Estimator):
         end = np.inf if horizon is None else positive(horizon, "horizon", zero=True)
         value = self._now(summary, horizon=end, rate=positive(rate, "rate", zero=True))
         return pd.Series(value, index=summary.index, name="discounted_expected_purchases")
+
+    def outlook(self, summary: pd.DataFrame, rate: float, horizon: float | None = None) -> pd.DataFrame:
+        """Return what value is made of in one go: alive, purchases ahead, and the same discounted.
+
+        Parameters
+        ----------
+        summary : pandas.DataFrame
+        rate : float
+            Continuous discount rate per unit.
+        horizon : float, optional
+            In the summary's unit; None: for ever.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns p_alive, expected_purchases (infinite where they have no end) and discounted_expected_purchases,
+            as the methods of these names return them, in half the time.
+        """
+        end, rate = np.inf if horizon is None else positive(horizon, "horizon"), positive(rate, "rate", zero=True)
+        alive, ahead = self._asked(summary)
+        discounted = ahead(horizon=end, rate=rate) * alive
+        try:
+            plain = ahead(horizon=end, rate=0.0) * alive if rate else discounted
+        except SettingsError:  # for ever, and nothing that ends it
+            plain = np.full(len(alive), np.inf)
+        columns = {"p_alive": alive, "expected_purchases": plain, "discounted_expected_purchases": discounted}
+        return pd.DataFrame(columns, index=summary.index, copy=False)
+
+    def _asked(self, summary: pd.DataFrame) -> tuple[Floats, Callable[..., Floats]]:
+        """Return P(alive) of all accounts, and the function of horizon and rate that gives their purchases ahead."""
+        history = self._history(summary)
+        return self._alive(history), partial(self._ahead, history)
 
     def _now(self, summary: pd.DataFrame, *, horizon: float, rate: float) -> Floats:
         history = self._history(summary)

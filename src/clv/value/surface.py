@@ -8,6 +8,7 @@ Where they are not small enough, or accounts are few, every account is integrate
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.polynomial import chebyshev
@@ -27,7 +28,21 @@ _FEW = 300
 _BLOCK = 16_384
 
 
-def evaluate(function: Function, x: Floats, T: Floats, *, offset: float) -> Floats:
+class Places(NamedTuple):
+    """Where accounts are among the distinct x and T; found once, it serves several functions of the same accounts."""
+
+    counts: Floats
+    x_code: Codes
+    times: Floats
+    T_code: Codes
+
+    @classmethod
+    def of(cls, x: Floats, T: Floats) -> Self | None:
+        """Find the places; None where accounts are so few that each is evaluated."""
+        return None if len(x) <= _FEW else cls(*_distinct(x, None), *_distinct(T, find_grid(T)))
+
+
+def evaluate(function: Function, x: Floats, T: Floats, *, offset: float, places: Places | None = None) -> Floats:
     """Evaluate a positive, smooth function for all accounts.
 
     Parameters
@@ -38,16 +53,18 @@ def evaluate(function: Function, x: Floats, T: Floats, *, offset: float) -> Floa
         Whole numbers, and times.
     offset : float
         α: the function is smooth in ln(α + T).
+    places : Places, optional
+        Of the same x and T, if known.
 
     Returns
     -------
     ndarray, shape (accounts,)
         Relative error below 1e-8 where interpolated.
     """
-    if len(x) <= _FEW:
+    places = places or Places.of(x, T)
+    if places is None:
         return function(x, T)
-    counts, x_code = _distinct(x, None)
-    times, T_code = _distinct(T, find_grid(T))
+    counts, x_code, times, T_code = places
     low, high = np.log(offset + times[0]), np.log(offset + times[-1])
     half = max((high - low) / 2, 1e-9)
     abscissa = (np.log(offset + times) - (low + high) / 2) / half
@@ -99,15 +116,22 @@ def _distinct(values: Floats, steps: float | None) -> tuple[Floats, Codes]:
     first = float(np.rint(values.min() * scale))
     width = float(values.max()) * scale - first
     if width < len(values) + 1000.0:
-        exact = values * scale
-        exact -= first
-        code = (exact + 0.5).astype(np.intp)
-        exact -= code
-        if max(exact.max(), -exact.min()) < 1e-6:
+        code = np.empty(len(values), dtype=np.intp)
+        away = 0.0
+        for start in range(0, len(values), _BLOCK):  # blocks stay in the cache
+            block = slice(start, start + _BLOCK)
+            exact = values[block] * scale
+            exact -= first
+            code[block] = exact + 0.5
+            exact -= code[block]
+            away = max(away, float(exact.max()), -float(exact.min()))
+        if away < 1e-6:
             present = np.bincount(code) > 0
             kept = np.flatnonzero(present)
             if steps is None:  # every row of a table over x costs; columns over T are cheap
-                code = (np.cumsum(present) - 1)[code]
+                place = np.cumsum(present) - 1
+                for start in range(0, len(code), _BLOCK):
+                    code[start : start + _BLOCK] = place[code[start : start + _BLOCK]]
             else:
                 kept = np.arange(len(present))
             return np.asarray((kept + first) / scale, dtype=float), code
@@ -120,10 +144,13 @@ def _distinct(values: Floats, steps: float | None) -> tuple[Floats, Codes]:
 def _spread(series: Floats, abscissa: Floats, x_code: Codes, T_code: Codes) -> Floats:
     """Give each account its value: from a table of all (x, T) if that is small, else from its own series."""
     degree = series.shape[1] - 1
-    if len(series) * len(abscissa) <= max(4 * len(x_code), 100_000):
-        table = np.exp(series @ chebyshev.chebvander(abscissa, degree).T)
-        return table.ravel()[x_code * len(abscissa) + T_code]
     out = np.empty(len(x_code))
+    if len(series) * len(abscissa) <= max(4 * len(x_code), 100_000):
+        table = np.exp(series @ chebyshev.chebvander(abscissa, degree).T).ravel()
+        for start in range(0, len(out), _BLOCK):
+            block = slice(start, start + _BLOCK)
+            out[block] = table[x_code[block] * len(abscissa) + T_code[block]]
+        return out
     for start in range(0, len(out), _BLOCK):
         block = slice(start, start + _BLOCK)
         basis = chebyshev.chebvander(abscissa[T_code[block]], degree)
