@@ -18,19 +18,19 @@ _EXPORTS = {
     "BoostedModel": "clv.value.boosted",
     "DependentSpendModel": "clv.value.dependent_spend",
     "GammaGammaModel": "clv.value.gamma_gamma",
-    "LastYearRule": "clv.value.rules",
+    "LastYearRule": "clv.value.validation.rules",
     "ModifiedBetaGeoCNBDModel": "clv.value.modified_beta_geo_cnbd",
     "ModifiedBetaGeoModel": "clv.value.modified_beta_geo",
     "ParetoNBDModel": "clv.value.pareto_nbd",
-    "RecencyRule": "clv.value.rules",
+    "RecencyRule": "clv.value.validation.rules",
     "ShiftedBetaGeoModel": "clv.value.shifted_beta_geo",
     "allocate_tiers": "clv.abm.tiers",
-    "backtest": "clv.value.backtest",
+    "backtest": "clv.value.validation.backtest",
     "churn_stages": "clv.churn.stages",
     "cohort_relations": "clv.value.relations",
     "contract_relations": "clv.value.relations",
     "decompose_growth": "clv.value.growth",
-    "independence_test": "clv.value.independence",
+    "independence_test": "clv.value.validation.independence",
     "information_criteria": "clv.value.compare",
     "lifetime_value": "clv.value.lifetime",
     "likelihood_ratio_test": "clv.value.compare",
@@ -48,7 +48,7 @@ _EXPORTS = {
     "read_touches": "clv.data.readers",
     "read_transactions": "clv.data.readers",
     "read_wallets": "clv.data.readers",
-    "seasonality": "clv.value.seasonality",
+    "seasonality": "clv.value.validation.seasonality",
     "select_accounts": "clv.abm.selection",
     "summarise": "clv.data.summary",
     "tier_options": "clv.abm.options",
@@ -74,7 +74,6 @@ if TYPE_CHECKING:
     from clv.data.study import load_study
     from clv.data.summary import summarise
     from clv.report.pipeline import open_run
-    from clv.value.backtest import backtest
     from clv.value.beta_geo import BetaGeoModel
     from clv.value.beta_geo_beta_binom import BetaGeoBetaBinomModel
     from clv.value.beta_geo_cnbd import BetaGeoCNBDModel
@@ -84,7 +83,6 @@ if TYPE_CHECKING:
     from clv.value.forecast import purchase_forecast
     from clv.value.gamma_gamma import GammaGammaModel
     from clv.value.growth import decompose_growth, value_drivers
-    from clv.value.independence import independence_test
     from clv.value.lifetime import lifetime_value
     from clv.value.modified_beta_geo import ModifiedBetaGeoModel
     from clv.value.modified_beta_geo_cnbd import ModifiedBetaGeoCNBDModel
@@ -92,9 +90,11 @@ if TYPE_CHECKING:
     from clv.value.persist import load_model
     from clv.value.prospects import no_history
     from clv.value.relations import cohort_relations, contract_relations
-    from clv.value.rules import LastYearRule, RecencyRule
-    from clv.value.seasonality import seasonality
     from clv.value.shifted_beta_geo import ShiftedBetaGeoModel
+    from clv.value.validation.backtest import backtest
+    from clv.value.validation.independence import independence_test
+    from clv.value.validation.rules import LastYearRule, RecencyRule
+    from clv.value.validation.seasonality import seasonality
 
 __all__ = sorted(_EXPORTS)
 

@@ -10,10 +10,10 @@ from clv.errors import DataError
 from clv.value import load_model
 from clv.value.dependent_spend import DependentSpendModel
 from clv.value.gamma_gamma import GammaGammaModel
-from clv.value.independence import independence_test
 from clv.value.lifetime import lifetime_value
-from clv.value.seasonality import seasonality
-from clv.value.truth_check import check_truth
+from clv.value.validation.independence import independence_test
+from clv.value.validation.seasonality import seasonality
+from clv.value.validation.truth_check import check_truth
 
 
 def spenders(count: int, seed: int, *, elasticity: float = 0.0, q: float = 5.0) -> pd.DataFrame:

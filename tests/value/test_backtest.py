@@ -9,15 +9,15 @@ import pytest
 from clv.data.study import load_study
 from clv.data.summary import summarise
 from clv.errors import DataError, FitError, NotFittedError, SettingsError, UnitError
-from clv.value.backtest import backtest
 from clv.value.beta_geo import BetaGeoModel
 from clv.value.boosted import BoostedModel
-from clv.value.contenders import contenders
 from clv.value.gamma_gamma import GammaGammaModel
-from clv.value.holdout import choose_cutoffs, hold_out
 from clv.value.pareto_nbd import ParetoNBDModel
-from clv.value.peer import PeerModel
-from clv.value.rules import LastYearRule, RecencyRule
+from clv.value.validation.backtest import backtest
+from clv.value.validation.contenders import contenders
+from clv.value.validation.holdout import choose_cutoffs, hold_out
+from clv.value.validation.peer import PeerModel
+from clv.value.validation.rules import LastYearRule, RecencyRule
 
 CUT, WEEKS = "1997-09-30", 39
 

@@ -95,8 +95,8 @@ def test_the_unit_of_time_changes_alpha_only(cdnow, prior):
 
 def test_many_rows_take_the_thinned_start_to_the_same_optimum(drawn, monkeypatch):
     direct = BetaGeoModel().fit(drawn)
-    monkeypatch.setattr("clv.value.best_fit._MANY", 100)
-    monkeypatch.setattr("clv.value.best_fit._FEW", 300)
+    monkeypatch.setattr("clv.value.estimation.best_fit._MANY", 100)
+    monkeypatch.setattr("clv.value.estimation.best_fit._FEW", 300)
     thinned = BetaGeoModel().fit(drawn)
     np.testing.assert_allclose(thinned.params_, direct.params_, rtol=1e-5)
     assert thinned.n_iter_ < direct.n_iter_

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 import clv
 from clv.errors import DataError, FitError, SettingsError
 from clv.value.beta_geo_beta_binom import BetaGeoBetaBinomModel, opportunity_history
-from clv.value.beta_geo_beta_binom_likelihood import BetaGeoBetaBinomLikelihood
-from clv.value.patterns import compress
+from clv.value.estimation.patterns import compress
+from clv.value.likelihood.beta_geo_beta_binom_likelihood import BetaGeoBetaBinomLikelihood
 
 MODEL = BetaGeoBetaBinomModel.from_parameters(alpha=1.2, beta=0.75, gamma=0.66, delta=2.8)
 logs = st.tuples(*[st.floats(-3.0, 3.0)] * 4)

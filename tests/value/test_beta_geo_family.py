@@ -20,10 +20,10 @@ from clv.value import (
     load_model,
     purchase_forecast,
 )
-from clv.value.beta_geo_cnbd_likelihood import BetaGeoCNBDLikelihood, log_constant
-from clv.value.beta_geo_likelihood import BetaGeoLikelihood
-from clv.value.checks import History
-from clv.value.patterns import compress
+from clv.value.estimation.checks import History
+from clv.value.estimation.patterns import compress
+from clv.value.likelihood.beta_geo_cnbd_likelihood import BetaGeoCNBDLikelihood, log_constant
+from clv.value.likelihood.beta_geo_likelihood import BetaGeoLikelihood
 
 logs = st.floats(-3, 3)
 REGULAR = {0: BetaGeoCNBDModel, 1: ModifiedBetaGeoCNBDModel}
@@ -192,7 +192,7 @@ def exact_purchases(R, A, a, B, k, phase, t) -> float:
     st.integers(0, 6), st.sampled_from([0.01, 1.0, 20.0]),
 )  # fmt: skip
 def test_expectation_by_roots_equals_the_sum(R, A, a, B, k, phase, t):
-    from clv.value.erlang_living import erlang_purchases
+    from clv.value.expectation.erlang_living import erlang_purchases
 
     R, A, a, B = 10.0**R, 10.0**A, 10.0**a, 10.0**B
     phase = min(phase, k - 1)
@@ -259,7 +259,7 @@ def test_k_is_found_with_and_without_the_waits(m):
 
 def test_modified_model_finds_the_highest_of_several_maxima():
     """Every start ends below or at what the fit found."""
-    from clv.value.newton import maximise
+    from clv.value.estimation.newton import maximise
 
     g = np.random.default_rng(8)
     for seed in range(6):

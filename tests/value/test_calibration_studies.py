@@ -12,17 +12,17 @@ import pandas as pd
 import pytest
 from scipy.stats import binom, chisquare
 
-from clv.value.best_fit import best_fit
 from clv.value.beta_geo import BetaGeoModel
-from clv.value.beta_geo_likelihood import BetaGeoLikelihood
-from clv.value.checks import History
+from clv.value.estimation.best_fit import best_fit
+from clv.value.estimation.checks import History
+from clv.value.estimation.patterns import compress
 from clv.value.forecast import purchase_forecast
 from clv.value.gamma_gamma import GammaGammaModel
-from clv.value.gamma_gamma_likelihood import GammaGammaLikelihood
+from clv.value.likelihood.beta_geo_likelihood import BetaGeoLikelihood
+from clv.value.likelihood.gamma_gamma_likelihood import GammaGammaLikelihood
 from clv.value.modified_beta_geo import ModifiedBetaGeoModel
 from clv.value.pareto_nbd import ParetoNBDModel
-from clv.value.patterns import compress
-from clv.value.posterior import explore
+from clv.value.uncertainty.posterior import explore
 
 pytestmark = pytest.mark.slow
 

@@ -17,7 +17,7 @@ from clv.value import (
     likelihood_ratio_test,
     load_model,
 )
-from clv.value.fingerprint import fingerprint
+from clv.value.estimation.fingerprint import fingerprint
 
 
 class Doubled(BetaGeoModel):

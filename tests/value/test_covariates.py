@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 import clv
 from clv.errors import DataError, FitError, SettingsError
-from clv.value import beta_geo_rows, pareto_nbd_rows
 from clv.value.beta_geo import BetaGeoModel
-from clv.value.checks import History, purchase_history
-from clv.value.covariate_likelihood import CovariateLikelihood
-from clv.value.distinct import distinct_rows
-from clv.value.hidden import hidden_states
+from clv.value.estimation.checks import History, purchase_history
+from clv.value.estimation.distinct import distinct_rows
+from clv.value.expectation.hidden import hidden_states
+from clv.value.likelihood import beta_geo_rows, pareto_nbd_rows
+from clv.value.likelihood.covariate_likelihood import CovariateLikelihood
 from clv.value.pareto_nbd import ParetoNBDModel
 
 BOTH = ["size", "shop"]

@@ -11,8 +11,8 @@ from clv.data.tables import RUN_TABLES
 from clv.data.units import days_per_unit, in_words
 from clv.errors import DataError, NotFittedError, SettingsError, UnitError
 from clv.value import BetaGeoModel, GammaGammaModel, lifetime_value
-from clv.value.credible import discounted_rate
 from clv.value.discount import continuous_rate
+from clv.value.uncertainty.credible import discounted_rate
 
 SETTINGS = {"horizon": 52.0, "discount_rate": 0.1, "margin": 0.3}
 
@@ -150,7 +150,7 @@ def test_same_seed_same_draws_whatever_the_block(known, some, monkeypatch):
     pd.testing.assert_frame_equal(one.table, two.table, check_exact=True)
     other = lifetime_value(*known, some, **SETTINGS, draws=40, seed=8)
     assert not np.array_equal(one.draws, other.draws)
-    monkeypatch.setattr("clv.value.credible._CELLS", 2000)
+    monkeypatch.setattr("clv.value.uncertainty.credible._CELLS", 2000)
     blocks = lifetime_value(*known, some, **SETTINGS, draws=40, seed=7)
     assert blocks.draws.shape == one.draws.shape
     assert blocks.draws.sum() == pytest.approx(one.draws.sum(), rel=0.2)

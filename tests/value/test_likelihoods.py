@@ -8,11 +8,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from clv.value.beta_geo_likelihood import BetaGeoLikelihood
-from clv.value.checks import History
-from clv.value.gamma_gamma_likelihood import GammaGammaLikelihood
-from clv.value.newton import maximise
-from clv.value.patterns import compress
+from clv.value.estimation.checks import History
+from clv.value.estimation.newton import maximise
+from clv.value.estimation.patterns import compress
+from clv.value.likelihood.beta_geo_likelihood import BetaGeoLikelihood
+from clv.value.likelihood.gamma_gamma_likelihood import GammaGammaLikelihood
 
 logs = st.floats(-3, 3)
 
@@ -118,7 +118,7 @@ def test_blocks_add_up(drawn, monkeypatch):
     likelihood = BetaGeoLikelihood(compress(history))
     at = np.log([0.4, 0.7, 0.9, 2.0])
     whole = likelihood(at)
-    monkeypatch.setattr("clv.value.beta_geo_likelihood._BLOCK", 37)
+    monkeypatch.setattr("clv.value.likelihood.beta_geo_likelihood._BLOCK", 37)
     for one, other in zip(whole, likelihood(at), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-11, atol=1e-9)
     used = drawn[drawn["frequency"] > 0]
@@ -126,7 +126,7 @@ def test_blocks_add_up(drawn, monkeypatch):
         used["frequency"].to_numpy(dtype=float), used["monetary_value"].to_numpy(), np.ones(len(used))
     )
     whole = spend(at[:3])
-    monkeypatch.setattr("clv.value.gamma_gamma_likelihood._BLOCK", 37)
+    monkeypatch.setattr("clv.value.likelihood.gamma_gamma_likelihood._BLOCK", 37)
     for one, other in zip(whole, spend(at[:3]), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-11, atol=1e-9)
 

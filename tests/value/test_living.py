@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 
 from clv.errors import SettingsError
-from clv.value.living import purchases_while_alive
-from clv.value.surface import evaluate
+from clv.value.expectation.living import purchases_while_alive
+from clv.value.expectation.surface import evaluate
 
 logs = st.floats(-3, 3)
 

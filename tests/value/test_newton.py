@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from clv.value.newton import maximise
+from clv.value.estimation.newton import maximise
 
 
 def rosenbrock(at):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.special import betaln, digamma, gammaln, polygamma
 
 from clv.errors import SettingsError
-from clv.value.opportunities import geometric_sum, rising, silence_quantile, whole
+from clv.value.likelihood.opportunities import geometric_sum, rising, silence_quantile, whole
 
 EXTREMES = [(a, b, rate) for a in (1e-3, 0.5, 1.0, 1e3) for b in (1e-3, 2.0, 1e3) for rate in (0.0, 1e-4, 0.1, 3.0)]
 

@@ -18,12 +18,12 @@ from clv.value import (
     lifetime_value,
     load_model,
 )
-from clv.value.checks import History
-from clv.value.dropout_integral import dropouts, log_odds_gone
-from clv.value.dropout_table import DropoutTable
+from clv.value.estimation.checks import History
+from clv.value.estimation.patterns import compress
+from clv.value.likelihood.dropout_integral import dropouts, log_odds_gone
+from clv.value.likelihood.dropout_table import DropoutTable
+from clv.value.likelihood.pareto_nbd_likelihood import ParetoNBDLikelihood
 from clv.value.pareto_nbd import time_alive
-from clv.value.pareto_nbd_likelihood import ParetoNBDLikelihood
-from clv.value.patterns import compress
 
 logs = st.floats(-3, 3)
 
@@ -132,7 +132,7 @@ def test_table_equals_rows(seed, powers):
     patterns = compress(History(x, recency, T))
     rows, tabled = ParetoNBDLikelihood(patterns), ParetoNBDLikelihood(patterns)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("clv.value.dropout_table._FEWEST", 1)
+        patch.setattr("clv.value.likelihood.dropout_table._FEWEST", 1)
         patch.setattr(DropoutTable, "pays", lambda *_: True)
         tabled._table = DropoutTable.of(patterns, float(np.exp(rows.shift[1])))
     assert rows._table is None
@@ -151,7 +151,7 @@ def test_table_of_frequent_buyers_does_not_overflow():
     patterns = compress(History(x, recency, T))
     rows, tabled = ParetoNBDLikelihood(patterns), ParetoNBDLikelihood(patterns)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("clv.value.dropout_table._FEWEST", 1)
+        patch.setattr("clv.value.likelihood.dropout_table._FEWEST", 1)
         patch.setattr(DropoutTable, "pays", lambda *_: True)
         tabled._table = DropoutTable.of(patterns, float(np.exp(rows.shift[1])))
     at = np.log([1.0, 0.01, 1.0, 1.0])
@@ -192,7 +192,7 @@ def test_alive_of_many_accounts_is_that_of_each():
 
 def test_no_start_leads_higher():
     """A fixed start finds the highest maximum that random starts find (a peer's random start often does not)."""
-    from clv.value.newton import maximise
+    from clv.value.estimation.newton import maximise
 
     g = np.random.default_rng(4)
     for seed in range(6):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import genpareto
 
-from clv.value.pareto_smoothing import fit_tail, reliable_below, smooth
+from clv.value.uncertainty.pareto_smoothing import fit_tail, reliable_below, smooth
 
 
 @pytest.mark.parametrize("k", [-0.3, 0.01, 0.3, 0.7, 1.2])

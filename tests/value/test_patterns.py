@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clv.value.checks import History
-from clv.value.patterns import compress, find_grid, pack, systematic
+from clv.value.estimation.checks import History
+from clv.value.estimation.patterns import compress, find_grid, pack, systematic
 
 
 def counted(history: History, weight=None) -> pd.Series:

@@ -12,10 +12,10 @@ from scipy.stats import gamma
 import clv
 from clv.errors import SettingsError
 from clv.value import BetaGeoModel, GammaGammaModel
-from clv.value.best_fit import best_fit
-from clv.value.posterior import Target, Weighted, explore
-from clv.value.priors import WeakPrior
-from clv.value.sampler import metropolis
+from clv.value.estimation.best_fit import best_fit
+from clv.value.estimation.priors import WeakPrior
+from clv.value.uncertainty.posterior import Target, Weighted, explore
+from clv.value.uncertainty.sampler import metropolis
 
 
 class Counts:

@@ -10,9 +10,9 @@ from scipy.stats import poisson
 
 from clv.errors import SettingsError
 from clv.value import BetaGeoModel, GammaGammaModel, lifetime_value
-from clv.value.credible import discounted_rate
 from clv.value.forecast import purchase_forecast
-from clv.value.predictive import leaving_any_time, leaving_with_a_purchase
+from clv.value.uncertainty.credible import discounted_rate
+from clv.value.uncertainty.predictive import leaving_any_time, leaving_with_a_purchase
 
 N = 40_000
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.signal import lfilter
 
-from clv.value.sampler import effective_size, metropolis, split_r_hat
+from clv.value.uncertainty.sampler import effective_size, metropolis, split_r_hat
 
 
 def autoregressive(phi, shape, rng):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import nbinom
 
-from clv.value import scores
+from clv.value.validation import scores
 
 counts = arrays(float, st.integers(2, 40), elements=st.integers(0, 30).map(float))
 

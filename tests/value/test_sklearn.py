@@ -29,7 +29,7 @@ from clv.value.gamma_gamma import GammaGammaModel
 from clv.value.modified_beta_geo import ModifiedBetaGeoModel
 from clv.value.modified_beta_geo_cnbd import ModifiedBetaGeoCNBDModel
 from clv.value.pareto_nbd import ParetoNBDModel
-from clv.value.rules import LastYearRule, RecencyRule
+from clv.value.validation.rules import LastYearRule, RecencyRule
 
 LIKELIHOOD = [
     BetaGeoModel, ParetoNBDModel, ModifiedBetaGeoModel, BetaGeoCNBDModel, ModifiedBetaGeoCNBDModel, GammaGammaModel,

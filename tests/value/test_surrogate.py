@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from clv.value.surrogate import _exponents, _monomials, fit_surrogate
+from clv.value.uncertainty.surrogate import _exponents, _monomials, fit_surrogate
 
 
 def paraboloid(cubic, quartic=0.0):

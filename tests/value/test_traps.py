@@ -17,7 +17,7 @@ from clv.value import (
     lifetime_value,
 )
 from clv.value.discount import continuous_rate
-from clv.value.newton import maximise
+from clv.value.estimation.newton import maximise
 
 EDGE = {"lower": float(np.log(1e-4)), "upper": float(np.log(1e5))}
 

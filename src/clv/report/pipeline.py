@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from clv.data.book import Book
     from clv.data.settings import Settings
     from clv.result import Result
-    from clv.value.backtest_result import Backtest
     from clv.value.beta_geo import BetaGeoModel
-    from clv.value.check import FrequencyCheck
     from clv.value.gamma_gamma import GammaGammaModel
-    from clv.value.independence import IndependenceTest
     from clv.value.lifetime import LifetimeValue
-    from clv.value.seasonality import Seasonality
+    from clv.value.validation.backtest_result import Backtest
+    from clv.value.validation.check import FrequencyCheck
+    from clv.value.validation.independence import IndependenceTest
+    from clv.value.validation.seasonality import Seasonality
 
 
 def open_run(
@@ -150,7 +150,7 @@ class Run:
     @cached_property
     def independence(self) -> IndependenceTest:
         """Whether spend is independent of frequency, as Gamma-Gamma assumes."""
-        from clv.value.independence import independence_test
+        from clv.value.validation.independence import independence_test
 
         return independence_test(self.summary)
 
@@ -177,7 +177,7 @@ class Run:
     @cached_property
     def frequency_check(self) -> FrequencyCheck:
         """Accounts by number of repeat purchases, counted against expected."""
-        from clv.value.check import frequency_check
+        from clv.value.validation.check import frequency_check
 
         return frequency_check(self.purchases, self.summary)
 
@@ -201,6 +201,7 @@ class Run:
             draws=settings.draws,
             seed=settings.seed,
             confidence=settings.confidence,
+            currency=settings.currency,
         )
         self.store.put("customer_value", value.table)
         return value
@@ -272,10 +273,10 @@ class Run:
         -------
         Backtest
         """
-        from clv.value.backtest import backtest
-        from clv.value.contenders import contenders
         from clv.value.gamma_gamma import GammaGammaModel
-        from clv.value.holdout import choose_cutoffs
+        from clv.value.validation.backtest import backtest
+        from clv.value.validation.contenders import contenders
+        from clv.value.validation.holdout import choose_cutoffs
 
         settings = self.settings
         as_of = self.study.as_of(self.transactions)
@@ -300,7 +301,7 @@ class Run:
     @cached_property
     def seasonality(self) -> Seasonality:
         """Whether purchases follow the calendar."""
-        from clv.value.seasonality import seasonality
+        from clv.value.validation.seasonality import seasonality
 
         settings = self.settings
         return seasonality(self.transactions, horizon=settings.horizon, unit=settings.unit)
@@ -317,7 +318,7 @@ class Run:
             return Result(pd.DataFrame(), "These are real data: no truth is known, and the backtest is all there is.")
         import pandas as pd
 
-        from clv.value.truth_check import check_truth
+        from clv.value.validation.truth_check import check_truth
 
         truth = pd.read_csv(path, dtype={"account_id": str}).set_index("account_id")
         return check_truth(self.value.table, truth["margin_52"])

@@ -12,16 +12,16 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import betainc, betaln, gammaln, xlog1py, xlogy
 
 from clv.errors import SettingsError
-from clv.value.best_fit import Likelihood
-from clv.value.beta_geo_likelihood import BetaGeoLikelihood
-from clv.value.checks import Floats, History, positive, purchase_history
-from clv.value.covariate_names import parameter_names, weak_prior
 from clv.value.covariates import Covariates, StaticCovariates
-from clv.value.living import purchases_while_alive
-from clv.value.patterns import compress
-from clv.value.predictive import Future, leaving_with_a_purchase
-from clv.value.priors import Prior, WeakPrior
-from clv.value.surface import Places, evaluate
+from clv.value.estimation.best_fit import Likelihood
+from clv.value.estimation.checks import Floats, History, positive, purchase_history
+from clv.value.estimation.patterns import compress
+from clv.value.estimation.priors import Prior, WeakPrior
+from clv.value.expectation.living import purchases_while_alive
+from clv.value.expectation.surface import Places, evaluate
+from clv.value.likelihood.beta_geo_likelihood import BetaGeoLikelihood
+from clv.value.likelihood.covariate_names import parameter_names, weak_prior
+from clv.value.uncertainty.predictive import Future, leaving_with_a_purchase
 
 _BLOCK = 16_384
 
@@ -57,7 +57,7 @@ class BetaGeoModel(StaticCovariates):
 
     See Also
     --------
-    clv.value.base.Estimator : the other fitted attributes.
+    clv.value.estimation.base.Estimator : the other fitted attributes.
 
     References
     ----------
@@ -79,7 +79,7 @@ class BetaGeoModel(StaticCovariates):
         "a_and_b": {"a": 1, "b": 1},
     }
     _times: ClassVar[tuple[str, ...]] = ("alpha",)
-    _account_rows: ClassVar[str] = "clv.value.beta_geo_rows"
+    _account_rows: ClassVar[str] = "clv.value.likelihood.beta_geo_rows"
 
     def __init__(
         self,
@@ -199,7 +199,7 @@ class BetaGeoModel(StaticCovariates):
         rng: np.random.Generator,
         times: bool = False,
     ) -> Future:
-        """Draw purchases ahead; see `clv.value.predictive.leaving_with_a_purchase`."""
+        """Draw purchases ahead; see `clv.value.uncertainty.predictive.leaving_with_a_purchase`."""
         return leaving_with_a_purchase(alive, rate, hazard, horizon=horizon, rng=rng, times=times)
 
     def simulate(self, T: ArrayLike, seed: int | np.random.Generator = 0) -> pd.DataFrame:

@@ -10,8 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import betaln, gammaln
 
 from clv.errors import DataError, SettingsError
-from clv.value.beta_geo_beta_binom_likelihood import BetaGeoBetaBinomLikelihood
-from clv.value.checks import (
+from clv.value.estimation.checks import (
     Floats,
     History,
     check_fitted,
@@ -21,12 +20,13 @@ from clv.value.checks import (
     number_column,
     positive,
 )
-from clv.value.distinct import distinct_rows
-from clv.value.opportunities import geometric_sum, rising, silence_quantile, whole
-from clv.value.patterns import Patterns, compress
-from clv.value.predictive import Future
-from clv.value.priors import Prior, WeakPrior
+from clv.value.estimation.distinct import distinct_rows
+from clv.value.estimation.patterns import Patterns, compress
+from clv.value.estimation.priors import Prior, WeakPrior
+from clv.value.likelihood.beta_geo_beta_binom_likelihood import BetaGeoBetaBinomLikelihood
+from clv.value.likelihood.opportunities import geometric_sum, rising, silence_quantile, whole
 from clv.value.purchase_model import PurchaseModel
+from clv.value.uncertainty.predictive import Future
 
 
 class BetaGeoBetaBinomModel(PurchaseModel):
@@ -55,7 +55,7 @@ class BetaGeoBetaBinomModel(PurchaseModel):
 
     See Also
     --------
-    clv.value.base.Estimator : the other fitted attributes.
+    clv.value.estimation.base.Estimator : the other fitted attributes.
 
     References
     ----------

@@ -12,10 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import betaln, expit, gammaln, xlog1py, xlogy
 
 from clv.errors import DataError, SettingsError
-from clv.value.best_fit import Likelihood
-from clv.value.beta_geo_cnbd_likelihood import BetaGeoCNBDLikelihood, log_constant
-from clv.value.beta_geo_likelihood import BetaGeoLikelihood
-from clv.value.checks import (
+from clv.value.estimation.best_fit import Likelihood
+from clv.value.estimation.checks import (
     Floats,
     History,
     check_fitted,
@@ -24,15 +22,17 @@ from clv.value.checks import (
     purchase_history,
     whole_numbers,
 )
-from clv.value.credible import discounted_rate
-from clv.value.erlang import phase_shares, phases, silence, silence_quantile, step_tails
-from clv.value.erlang_future import draw_regular, known_purchases, pack_state, unpack_state
-from clv.value.erlang_living import erlang_purchases
-from clv.value.patterns import compress
-from clv.value.predictive import Future, leaving_with_a_purchase
-from clv.value.priors import WeakPrior
+from clv.value.estimation.patterns import compress
+from clv.value.estimation.priors import WeakPrior
+from clv.value.expectation.erlang_future import draw_regular, known_purchases, pack_state, unpack_state
+from clv.value.expectation.erlang_living import erlang_purchases
+from clv.value.expectation.surface import evaluate
+from clv.value.likelihood.beta_geo_cnbd_likelihood import BetaGeoCNBDLikelihood, log_constant
+from clv.value.likelihood.beta_geo_likelihood import BetaGeoLikelihood
+from clv.value.likelihood.erlang import phase_shares, phases, silence, silence_quantile, step_tails
 from clv.value.purchase_model import PurchaseModel
-from clv.value.surface import evaluate
+from clv.value.uncertainty.credible import discounted_rate
+from clv.value.uncertainty.predictive import Future, leaving_with_a_purchase
 
 
 class BetaGeoFamily(PurchaseModel):
@@ -206,7 +206,7 @@ class BetaGeoFamily(PurchaseModel):
         alive : ndarray of bool, shape (accounts, draws)
         first, second : ndarray, shape (accounts, draws)
             k = 1: λ and λp, a living account's purchases at time s ahead come at rate λ e^(−λps). Larger k: λ, the
-            rate of steps, and phase + p (`clv.value.erlang_future`); `discounted_latent` and `draw_future` read them.
+            rate of steps, and phase + p (`erlang_future`); `discounted_latent` and `draw_future` read them.
         """
         r, alpha, a, b = np.asarray(parameters, dtype=float).T
         k = self._steps
@@ -249,7 +249,7 @@ class BetaGeoFamily(PurchaseModel):
         rng: np.random.Generator,
         times: bool = False,
     ) -> Future:
-        """Draw purchases within `horizon` from drawn hidden states; see `clv.value.predictive`."""
+        """Draw purchases within `horizon` from drawn hidden states; see `clv.value.uncertainty.predictive`."""
         if self._steps == 1:
             return leaving_with_a_purchase(alive, rate, hazard, horizon=horizon, rng=rng, times=times)
         return draw_regular(alive, rate, hazard, k=self._steps, horizon=horizon, rng=rng, times=times)

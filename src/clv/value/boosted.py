@@ -18,8 +18,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from threadpoolctl import threadpool_limits
 
 from clv.errors import DataError, FitError, NotFittedError
-from clv.value.checks import Floats, check_unit, number_column, positive, purchase_history, unit_of, weights
-from clv.value.scores import losses
+from clv.value.estimation.checks import Floats, check_unit, number_column, positive, purchase_history, unit_of, weights
+from clv.value.validation.scores import losses
 
 #: Fewest accounts that bought, and fewest that did not, from which trees can learn.
 FEWEST = 10
@@ -87,7 +87,7 @@ class BoostedModel(BaseEstimator):
         Parameters
         ----------
         summary : pandas.DataFrame
-            As in `clv.value.holdout.Holdout`, at the earlier date.
+            As in `clv.value.validation.holdout.Holdout`, at the earlier date.
         y : pandas.DataFrame
             Columns purchases and sales, rows as in `summary`: what came within the horizon.
         sample_weight : array-like, shape (accounts,), optional
@@ -105,7 +105,7 @@ class BoostedModel(BaseEstimator):
         if not isinstance(y, pd.DataFrame) or len(y) != len(summary):
             raise DataError(
                 "outcomes are a table with a row for each account.",
-                table="outcome", mend="Use clv.value.holdout.hold_out.",
+                table="outcome", mend="Use clv.value.validation.holdout.hold_out.",
             )  # fmt: skip
         purchases = number_column(y, "purchases")
         sales = number_column(y, "sales", least=-np.inf)

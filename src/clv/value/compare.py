@@ -10,12 +10,12 @@ import pandas as pd
 
 from clv.errors import SettingsError
 from clv.result import Result
-from clv.value.checks import check_fitted
+from clv.value.estimation.checks import check_fitted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from clv.value.base import Estimator
+    from clv.value.estimation.base import Estimator
 
 
 @dataclass(frozen=True, eq=False)

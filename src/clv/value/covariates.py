@@ -17,10 +17,10 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtr
 
 from clv.errors import SettingsError
-from clv.value.checks import Floats, History, check_fitted, number_column, positive, purchase_history
-from clv.value.covariate_likelihood import CovariateLikelihood, Effect
-from clv.value.covariate_names import check_scale
-from clv.value.distinct import distinct_rows
+from clv.value.estimation.checks import Floats, History, check_fitted, number_column, positive, purchase_history
+from clv.value.estimation.distinct import distinct_rows
+from clv.value.likelihood.covariate_likelihood import CovariateLikelihood, Effect
+from clv.value.likelihood.covariate_names import check_scale
 from clv.value.purchase_model import PurchaseModel
 
 #: a list of columns for both processes, or one list for each.
@@ -128,7 +128,7 @@ class StaticCovariates(PurchaseModel):
         )
 
     def fit(self, summary: pd.DataFrame, y: Any = None, *, sample_weight: ArrayLike | None = None) -> Self:
-        """Fit the model; see `clv.value.base.Estimator.fit`. Covariates are columns of `summary`."""
+        """Fit the model; see `clv.value.estimation.base.Estimator.fit`. Covariates are columns of `summary`."""
         super().fit(summary, y, sample_weight=sample_weight)
         if self._effects() and self.penalty:
             self.log_likelihood_ += self._shrunk()

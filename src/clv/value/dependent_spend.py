@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from clv.value.checks import Floats, frequency_column, number_column
+from clv.value.estimation.checks import Floats, frequency_column, number_column
 from clv.value.gamma_gamma import GammaGammaModel
-from clv.value.gamma_gamma_likelihood import GammaGammaLikelihood
+from clv.value.likelihood.gamma_gamma_likelihood import GammaGammaLikelihood
 
 _STEPS = 50
 
@@ -37,7 +37,7 @@ class DependentSpendModel(GammaGammaModel):
 
     See Also
     --------
-    clv.value.independence.independence_test : when it is needed.
+    clv.value.validation.independence.independence_test : when it is needed.
     """
 
     _extra: ClassVar[tuple[str, ...]] = (*GammaGammaModel._extra, "slope_", "centre_")

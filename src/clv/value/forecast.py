@@ -11,10 +11,10 @@ import pandas as pd
 from clv.data.units import in_words
 from clv.errors import SettingsError
 from clv.result import Result
-from clv.value.checks import Floats, check_unit, positive, unit_of
-from clv.value.credible import discounted_rate
-from clv.value.hidden import hidden_states
-from clv.value.predictive import count_draws, future_of
+from clv.value.estimation.checks import Floats, check_unit, positive, unit_of
+from clv.value.expectation.hidden import hidden_states
+from clv.value.uncertainty.credible import discounted_rate
+from clv.value.uncertainty.predictive import count_draws, future_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

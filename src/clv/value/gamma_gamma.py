@@ -9,10 +9,10 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from clv.errors import FitError
-from clv.value.base import Estimator
-from clv.value.checks import Floats, check_fitted, frequency_column, number_column
-from clv.value.gamma_gamma_likelihood import GammaGammaLikelihood
-from clv.value.priors import Prior, WeakPrior
+from clv.value.estimation.base import Estimator
+from clv.value.estimation.checks import Floats, check_fitted, frequency_column, number_column
+from clv.value.estimation.priors import Prior, WeakPrior
+from clv.value.likelihood.gamma_gamma_likelihood import GammaGammaLikelihood
 
 _BLOCK = 16_384
 
@@ -49,7 +49,7 @@ class GammaGammaModel(Estimator):
 
     See Also
     --------
-    clv.value.base.Estimator : the other fitted attributes.
+    clv.value.estimation.base.Estimator : the other fitted attributes.
 
     References
     ----------

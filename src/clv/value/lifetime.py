@@ -13,12 +13,12 @@ from sklearn.base import BaseEstimator
 from clv.data.units import in_words
 from clv.errors import SettingsError, UnitError
 from clv.result import Result
-from clv.value.checks import check_fitted, check_unit, positive, unit_of
-from clv.value.credible import DrawsPurchases, DrawsSpend, margin_draws
 from clv.value.discount import continuous_rate
+from clv.value.estimation.checks import check_fitted, check_unit, positive, unit_of
 from clv.value.forecast import Interval, check_interval
-from clv.value.predictive import predictive_draws
 from clv.value.purchase_model import PurchaseModel
+from clv.value.uncertainty.credible import DrawsPurchases, DrawsSpend, margin_draws
+from clv.value.uncertainty.predictive import predictive_draws
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -128,6 +128,7 @@ def lifetime_value(
     seed: int = 0,
     confidence: float = 0.9,
     interval: Interval = "credible",
+    currency: str = "",
 ) -> LifetimeValue:
     """Value each account by its discounted expected contribution margin.
 
@@ -155,6 +156,9 @@ def lifetime_value(
         "credible": lower and upper bound the account's own expected margin, from what is unknown of the account
         (alive, rate, dropout, spend) and of the parameters. "predictive": they bound the margin that will in fact
         come in, and hold the chance in single purchases and in what is paid for each, too.
+
+    currency : str
+        Written behind money in the text.
 
     Returns
     -------
@@ -205,7 +209,7 @@ def lifetime_value(
             limits[rows] = np.quantile(values, [tail, 1 - tail], axis=1).T
             drawn[rows] = np.minimum(values, largest)
         table["lower"], table["upper"] = limits.T
-    text = _sentences(table, drawn, spend, end, unit, discount_rate, margin, confidence, interval)
+    text = _sentences(table, drawn, spend, end, unit, discount_rate, margin, confidence, interval, currency)
     for model in (purchases, spend):
         note = getattr(model, "note_", "")
         text += f"\n\n{note}" if note else ""
@@ -255,14 +259,16 @@ def _sentences(
     margin: float,
     confidence: float,
     interval: Interval,
+    currency: str,
 ) -> str:
     """Say what was found, how sure it is, and on what it rests."""
+    money = f" {currency}" if currency else ""
     values = np.sort(table["clv"].to_numpy())[::-1]
     total = float(values.sum())
     top = max(1, int(np.ceil(0.1 * len(values))))
     span = "without end" if np.isinf(horizon) else f"over the next {in_words(horizon, unit)}"
     who = "1 account is" if len(values) == 1 else f"{len(values):,} accounts are"
-    said = f"{who} expected to bring a discounted contribution margin of {_money(total)} {span}"
+    said = f"{who} expected to bring a discounted contribution margin of {_money(total)}{money} {span}"
     if draws is not None:
         sums = draws.sum(axis=0, dtype=float)
         low, high = np.quantile(sums, [(1 - confidence) / 2, (1 + confidence) / 2])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from clv.value.beta_geo_family import BetaGeoFamily
-from clv.value.priors import Prior
+from clv.value.estimation.priors import Prior
 
 
 class ModifiedBetaGeoModel(BetaGeoFamily):
@@ -18,7 +18,7 @@ class ModifiedBetaGeoModel(BetaGeoFamily):
     Parameters
     ----------
     prior : {None, "weak", "auto"}
-        See `clv.value.base.Estimator`; weak priors as for `BetaGeoModel`.
+        See `clv.value.estimation.base.Estimator`; weak priors as for `BetaGeoModel`.
 
     Attributes
     ----------

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from clv.value.chosen_steps import ChosenSteps
-from clv.value.priors import Prior
+from clv.value.estimation.chosen_steps import ChosenSteps
+from clv.value.estimation.priors import Prior
 
 
 class ModifiedBetaGeoCNBDModel(ChosenSteps):
@@ -20,7 +20,7 @@ class ModifiedBetaGeoCNBDModel(ChosenSteps):
     k : int, optional
         Steps from one purchase to the next, 1 to 50; None: that with the highest likelihood.
     prior : {None, "weak", "auto"}
-        See `clv.value.base.Estimator`; weak priors as for `BetaGeoModel`.
+        See `clv.value.estimation.base.Estimator`; weak priors as for `BetaGeoModel`.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class ModifiedBetaGeoCNBDModel(ChosenSteps):
     -----
     Parameters need frequency, recency and T only. To compare likelihoods over k the summary may carry a column
     ``log_waits``, the sum of the logarithms of an account's waits; without it the likelihood is that of (x, t_x), to
-    the measure by which k = 1 is the likelihood of MBG/NBD (see `clv.value.beta_geo_cnbd_likelihood`).
+    the measure by which k = 1 is the likelihood of MBG/NBD (see `clv.value.likelihood.beta_geo_cnbd_likelihood`).
 
     Expectations are those of the model itself, by averaging over the phase in which each account is; not the
     approximation by an NBD with rate λ/k.

@@ -11,16 +11,16 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, exprel, gammaln
 
 from clv.errors import SettingsError
-from clv.value.best_fit import Likelihood
-from clv.value.checks import Floats, History, positive, purchase_history, whole_numbers
-from clv.value.covariate_names import parameter_names, weak_prior
 from clv.value.covariates import Covariates, StaticCovariates
-from clv.value.dropout_integral import log_odds_gone
-from clv.value.dropout_table import DropoutTable
-from clv.value.pareto_nbd_likelihood import ParetoNBDLikelihood
-from clv.value.patterns import compress
-from clv.value.predictive import Future, leaving_any_time
-from clv.value.priors import Prior, WeakPrior
+from clv.value.estimation.best_fit import Likelihood
+from clv.value.estimation.checks import Floats, History, positive, purchase_history, whole_numbers
+from clv.value.estimation.patterns import compress
+from clv.value.estimation.priors import Prior, WeakPrior
+from clv.value.likelihood.covariate_names import parameter_names, weak_prior
+from clv.value.likelihood.dropout_integral import log_odds_gone
+from clv.value.likelihood.dropout_table import DropoutTable
+from clv.value.likelihood.pareto_nbd_likelihood import ParetoNBDLikelihood
+from clv.value.uncertainty.predictive import Future, leaving_any_time
 
 _NODE, _GAUSS = np.polynomial.legendre.leggauss(200)
 #: with more accounts than this P(alive) comes from a table, if times lie on a grid.
@@ -57,7 +57,7 @@ class ParetoNBDModel(StaticCovariates):
 
     See Also
     --------
-    clv.value.base.Estimator : the other fitted attributes.
+    clv.value.estimation.base.Estimator : the other fitted attributes.
 
     References
     ----------
@@ -77,7 +77,7 @@ class ParetoNBDModel(StaticCovariates):
     _weak: ClassVar[WeakPrior] = weak_prior((1.0, 1.0, 1.0, 1.0), (1.5, 2.0, 1.5, 2.0))
     _processes: ClassVar[dict[str, dict[str, float]]] = {"transaction": {"alpha": -1}, "lifetime": {"beta": -1}}
     _times: ClassVar[tuple[str, ...]] = ("alpha", "beta")
-    _account_rows: ClassVar[str] = "clv.value.pareto_nbd_rows"
+    _account_rows: ClassVar[str] = "clv.value.likelihood.pareto_nbd_rows"
 
     def __init__(
         self,
@@ -191,7 +191,7 @@ class ParetoNBDModel(StaticCovariates):
         rng: np.random.Generator,
         times: bool = False,
     ) -> Future:
-        """Draw purchases within `horizon` from drawn hidden states; see `clv.value.predictive.leaving_any_time`."""
+        """Draw purchases within `horizon` from drawn hidden states; see `leaving_any_time`."""
         return leaving_any_time(alive, rate, hazard, horizon=horizon, rng=rng, times=times)
 
     def simulate(self, T: ArrayLike, seed: int | np.random.Generator = 0) -> pd.DataFrame:

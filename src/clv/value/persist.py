@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from clv.errors import ClvError, DataError, SettingsError
-from clv.value.checks import check_fitted
-from clv.value.parameter_draws import restored, saved_record
+from clv.value.estimation.checks import check_fitted
+from clv.value.uncertainty.parameter_draws import restored, saved_record
 
 if TYPE_CHECKING:
-    from clv.value.base import Estimator
+    from clv.value.estimation.base import Estimator
 
 #: Raised with every change that an older reader would misread.
 SCHEMA: Final = 1

@@ -16,8 +16,8 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from clv.errors import SettingsError
-from clv.value.base import Estimator
-from clv.value.checks import Floats, History, check_fitted, check_unit, positive, purchase_history
+from clv.value.estimation.base import Estimator
+from clv.value.estimation.checks import Floats, History, check_fitted, check_unit, positive, purchase_history
 
 
 class PurchaseModel(Estimator):

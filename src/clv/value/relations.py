@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from clv.errors import DataError, SettingsError
-from clv.value.checks import Floats, fault, number_column
+from clv.value.estimation.checks import Floats, fault, number_column
 
 _DAY = np.timedelta64(1, "D")
 #: days of a term of one year, month, week: 364 days are a year's service, 28 a February.

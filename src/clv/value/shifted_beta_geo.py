@@ -10,13 +10,13 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import betaln
 
 from clv.errors import SettingsError
-from clv.value.base import Estimator
-from clv.value.checks import Floats, check_fitted, check_unit, positive
-from clv.value.opportunities import geometric_sum, silence_quantile, whole
-from clv.value.predictive import Future
-from clv.value.priors import Prior, WeakPrior
+from clv.value.estimation.base import Estimator
+from clv.value.estimation.checks import Floats, check_fitted, check_unit, positive
+from clv.value.estimation.priors import Prior, WeakPrior
+from clv.value.likelihood.opportunities import geometric_sum, silence_quantile, whole
+from clv.value.likelihood.shifted_beta_geo_likelihood import ShiftedBetaGeoLikelihood
 from clv.value.relations import Tenure, tenure
-from clv.value.shifted_beta_geo_likelihood import ShiftedBetaGeoLikelihood
+from clv.value.uncertainty.predictive import Future
 
 
 class ShiftedBetaGeoModel(Estimator):
@@ -46,7 +46,7 @@ class ShiftedBetaGeoModel(Estimator):
 
     See Also
     --------
-    clv.value.base.Estimator : the other fitted attributes.
+    clv.value.estimation.base.Estimator : the other fitted attributes.
 
     References
     ----------

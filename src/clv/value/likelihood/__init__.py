@@ -1,0 +1,1 @@
+"""Log-likelihoods with exact gradients and Hessians, and the integrals in them."""

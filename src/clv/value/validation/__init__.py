@@ -1,0 +1,1 @@
+"""Whom to believe: forecasts against outcomes, assumptions against data."""
