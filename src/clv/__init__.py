@@ -24,6 +24,7 @@ _EXPORTS = {
     "ParetoNBDModel": "clv.value.pareto_nbd",
     "RecencyRule": "clv.value.validation.rules",
     "ShiftedBetaGeoModel": "clv.value.shifted_beta_geo",
+    "acquisition_status": "clv.churn.acquisition",
     "allocate_tiers": "clv.abm.tiers",
     "backtest": "clv.value.validation.backtest",
     "churn_stages": "clv.churn.stages",
@@ -32,11 +33,13 @@ _EXPORTS = {
     "decompose_growth": "clv.value.growth",
     "independence_test": "clv.value.validation.independence",
     "information_criteria": "clv.value.compare",
+    "lifecycle": "clv.churn.lifecycle",
     "lifetime_value": "clv.value.lifetime",
     "likelihood_ratio_test": "clv.value.compare",
     "list_samples": "clv.data.samples",
     "load_model": "clv.value.persist",
     "load_study": "clv.data.study",
+    "markov_value": "clv.churn.markov_value",
     "no_history": "clv.value.prospects",
     "open_run": "clv.report.pipeline",
     "purchase_forecast": "clv.value.forecast",
@@ -48,10 +51,14 @@ _EXPORTS = {
     "read_touches": "clv.data.readers",
     "read_transactions": "clv.data.readers",
     "read_wallets": "clv.data.readers",
+    "rfm_scores": "clv.churn.rfm",
     "seasonality": "clv.value.validation.seasonality",
     "select_accounts": "clv.abm.selection",
+    "stage_history": "clv.churn.history",
+    "stage_margins": "clv.churn.stage_margins",
     "summarise": "clv.data.summary",
     "tier_options": "clv.abm.options",
+    "transition_matrix": "clv.churn.transitions",
     "value_drivers": "clv.value.growth",
 }
 
@@ -59,7 +66,14 @@ if TYPE_CHECKING:
     from clv.abm.options import tier_options
     from clv.abm.selection import select_accounts
     from clv.abm.tiers import allocate_tiers
+    from clv.churn.acquisition import acquisition_status
+    from clv.churn.history import stage_history
+    from clv.churn.lifecycle import lifecycle
+    from clv.churn.markov_value import markov_value
+    from clv.churn.rfm import rfm_scores
+    from clv.churn.stage_margins import stage_margins
     from clv.churn.stages import churn_stages
+    from clv.churn.transitions import transition_matrix
     from clv.data.readers import (
         read_accounts,
         read_contacts,
