@@ -35,6 +35,11 @@ def wait_for(condition, seconds: float = 60) -> None:
         time.sleep(0.05)
 
 
+def hear_interrupts() -> None:
+    """Undo what a shell does to its background jobs: they, and all they start, are deaf to Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.fixture
 def slow(write_notebook, tmp_path):
     """A notebook that says who runs it, then takes its time."""
@@ -62,7 +67,9 @@ def test_an_interrupted_run_leaves_no_kernel_and_no_trace(slow, write_study, tmp
     studies = [write_study("one"), write_study("two")]
     out = tmp_path / "reports"
     command = [*CLV, "report", *map(str, studies), "--jobs", jobs, "--notebooks", str(slow), "--out", str(out)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=hear_interrupts
+    )
     notes = [tmp_path / f"{study.name}.running" for study in studies[: int(jobs)]]
     try:
         wait_for(lambda: all(note.exists() for note in notes) or process.poll() is not None)
