@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from scipy.stats import f as f_distribution
 
 from clv.data.settings import Unit
 from clv.data.units import DAYS
@@ -129,22 +128,21 @@ def seasonality(transactions: pd.DataFrame, *, horizon: float | None = None, uni
 
 def _decompose(level: np.ndarray, month: np.ndarray) -> tuple[np.ndarray, np.ndarray, float, float]:
     """Return the months' effects (mean 0) with their covariance, their strength and the p-value."""
+    from statsmodels.regression.linear_model import OLS
+
     time = np.linspace(-1, 1, len(level))
     trend = np.column_stack([np.ones_like(time), time, time**2])
     months = np.eye(12)[month - 1] - 1 / 12  # deviations: eleven of them are free
-    design = np.column_stack([trend, months[:, :11] - months[:, 11:]])
-    coefficients, *_ = np.linalg.lstsq(design, level, rcond=None)
-    left = level - design @ coefficients
-    without = level - trend @ np.linalg.lstsq(trend, level, rcond=None)[0]
-    free = len(level) - design.shape[1]
-    full, reduced = float(left @ left), float(without @ without)
-    if reduced <= 1e-20 * len(level):
+    seasonal = OLS(level, np.column_stack([trend, months[:, :11] - months[:, 11:]])).fit()
+    without = OLS(level, trend).fit()
+    nought = 1e-20 * len(level)
+    if without.ssr <= nought:
         return np.zeros(12), np.zeros((12, 12)), 0.0, 1.0
-    strength = max(0.0, 1 - (full / free) / (reduced / (len(level) - 3)))
-    ratio = ((reduced - full) / 11) / max(full / free, 1e-300)
+    strength = max(0.0, 1 - float(seasonal.mse_resid / without.mse_resid))
+    p_value = 0.0 if seasonal.ssr <= nought else float(seasonal.compare_f_test(without)[1])
     spread = np.vstack([np.eye(11), -np.ones(11)])
-    inverse = np.linalg.inv(design.T @ design)[3:, 3:] * (full / free)
-    return spread @ coefficients[3:], spread @ inverse @ spread.T, strength, float(f_distribution.sf(ratio, 11, free))
+    covariance = np.asarray(seasonal.cov_params())[3:, 3:]
+    return spread @ np.asarray(seasonal.params)[3:], spread @ covariance @ spread.T, strength, p_value
 
 
 def _sentence(
