@@ -14,7 +14,7 @@ from scipy.special import betainc, betaln, gammaln, xlog1py, xlogy
 from clv.errors import SettingsError
 from clv.value.covariates import Covariates, StaticCovariates
 from clv.value.estimation.best_fit import Likelihood
-from clv.value.estimation.checks import Floats, History, positive, purchase_history
+from clv.value.estimation.checks import Floats, History, label_simulated, positive, purchase_history
 from clv.value.estimation.patterns import compress
 from clv.value.estimation.priors import Prior, WeakPrior
 from clv.value.expectation.living import purchases_while_alive
@@ -231,9 +231,7 @@ class BetaGeoModel(StaticCovariates):
             recency[going] = clock[going]
             going = going[rng.random(going.size) >= dropout[going]]
         drawn = pd.DataFrame({"frequency": frequency, "recency": recency, "T": span})
-        drawn.index = pd.Index([f"A{i:07d}" for i in range(len(span))], name="account_id")
-        drawn.attrs["clv"] = {"unit": self.unit_, "grain": None, "as_of": None}
-        return drawn
+        return label_simulated(drawn, self.unit_)
 
 
 def _alive(parameters: tuple[Any, Any, Any, Any], history: History) -> Floats:

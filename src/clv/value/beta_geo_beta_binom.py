@@ -17,6 +17,7 @@ from clv.value.estimation.checks import (
     check_unit,
     fault,
     frequency_column,
+    label_simulated,
     number_column,
     positive,
 )
@@ -299,9 +300,7 @@ class BetaGeoBetaBinomModel(PurchaseModel):
             frequency[bought] += 1
             recency[bought] = opportunity
         drawn = pd.DataFrame({"frequency": frequency, "recency": recency, "n_periods": seen})
-        drawn.index = pd.Index([f"A{i:07d}" for i in range(len(seen))], name="account_id")
-        drawn.attrs["clv"] = {"unit": self.unit_, "grain": None, "as_of": None}
-        return drawn
+        return label_simulated(drawn, self.unit_)
 
 
 def opportunity_history(summary: pd.DataFrame) -> History:

@@ -11,15 +11,17 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import betaln, expit, gammaln, xlog1py, xlogy
 
-from clv.errors import DataError, SettingsError
+from clv.errors import DataError
 from clv.value.estimation.best_fit import Likelihood
 from clv.value.estimation.checks import (
     Floats,
     History,
     check_fitted,
+    label_simulated,
     number_column,
     positive,
     purchase_history,
+    quantile_level,
     whole_numbers,
 )
 from clv.value.estimation.patterns import compress
@@ -181,8 +183,7 @@ class BetaGeoFamily(PurchaseModel):
         """
         if self._steps == 1:
             return super().purchase_interval(summary, q)
-        if not 0 <= q < 1:
-            raise SettingsError(f"q is {q}.", mend="Give a probability of 0 or more, below 1.")
+        quantile_level(q)
         x, recency, _ = self._history(summary)
         r, alpha, _, _ = self._values()
         value = silence_quantile(r + self._steps * x, alpha + recency, q, self._steps)
@@ -286,6 +287,4 @@ class BetaGeoFamily(PurchaseModel):
             logs[going] += np.log(wait)
             going = going[rng.random(going.size) >= dropout[going]]
         drawn = pd.DataFrame({"frequency": frequency, "recency": recency, "T": span, "log_waits": logs})
-        drawn.index = pd.Index([f"A{i:07d}" for i in range(len(span))], name="account_id")
-        drawn.attrs["clv"] = {"unit": self.unit_, "grain": None, "as_of": None}
-        return drawn
+        return label_simulated(drawn, self.unit_)

@@ -17,7 +17,15 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtr
 
 from clv.errors import SettingsError
-from clv.value.estimation.checks import Floats, History, check_fitted, number_column, positive, purchase_history
+from clv.value.estimation.checks import (
+    Floats,
+    History,
+    check_fitted,
+    number_column,
+    positive,
+    purchase_history,
+    quantile_level,
+)
 from clv.value.estimation.distinct import distinct_rows
 from clv.value.likelihood.covariate_likelihood import CovariateLikelihood, Effect
 from clv.value.likelihood.covariate_names import check_scale
@@ -330,8 +338,7 @@ class StaticCovariates(PurchaseModel):
         """Return the quantile of each living account's time from its last to its next purchase."""
         if not self._effects():
             return super().purchase_interval(summary, q)
-        if not 0 <= q < 1:
-            raise SettingsError(f"q is {q}.", mend="Give a probability of 0 or more, below 1.")
+        quantile_level(q)
         (x, recency, _), (r, alpha, *_) = self._history(summary), self._account_values(summary)
         with np.errstate(over="ignore"):
             value = (alpha + recency) * np.expm1(-np.log1p(-q) / (r + x))

@@ -13,7 +13,7 @@ from scipy.special import expit, exprel, gammaln
 from clv.errors import SettingsError
 from clv.value.covariates import Covariates, StaticCovariates
 from clv.value.estimation.best_fit import Likelihood
-from clv.value.estimation.checks import Floats, History, positive, purchase_history, whole_numbers
+from clv.value.estimation.checks import Floats, History, label_simulated, positive, purchase_history, whole_numbers
 from clv.value.estimation.patterns import compress
 from clv.value.estimation.priors import Prior, WeakPrior
 from clv.value.likelihood.covariate_names import parameter_names, weak_prior
@@ -220,9 +220,7 @@ class ParetoNBDModel(StaticCovariates):
         # The last of n uniform times is the n-th root of one uniform number.
         recency = observed * rng.random(span.shape) ** (1 / np.maximum(frequency, 1)) * (frequency > 0)
         drawn = pd.DataFrame({"frequency": frequency, "recency": recency, "T": span})
-        drawn.index = pd.Index([f"A{i:07d}" for i in range(len(span))], name="account_id")
-        drawn.attrs["clv"] = {"unit": self.unit_, "grain": None, "as_of": None}
-        return drawn
+        return label_simulated(drawn, self.unit_)
 
 
 def time_alive(s: float, B: Floats, *, horizon: float, rate: float) -> Floats:

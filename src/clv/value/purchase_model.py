@@ -17,7 +17,15 @@ from numpy.typing import ArrayLike
 
 from clv.errors import SettingsError
 from clv.value.estimation.base import Estimator
-from clv.value.estimation.checks import Floats, History, check_fitted, check_unit, positive, purchase_history
+from clv.value.estimation.checks import (
+    Floats,
+    History,
+    check_fitted,
+    check_unit,
+    positive,
+    purchase_history,
+    quantile_level,
+)
 
 
 class PurchaseModel(Estimator):
@@ -186,8 +194,7 @@ class PurchaseModel(Estimator):
             In the summary's unit: (alpha + t_x) ((1 − q)^(−1/(r+x)) − 1), a Lomax quantile. Infinite where it
             exceeds the range of numbers (one-time buyers under a very small r).
         """
-        if not 0 <= q < 1:
-            raise SettingsError(f"q is {q}.", mend="Give a probability of 0 or more, below 1.")
+        quantile_level(q)
         x, recency, _ = self._history(summary)
         r, alpha = float(self.params_["r"]), float(self.params_["alpha"])
         with np.errstate(over="ignore"):

@@ -9,9 +9,8 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import betaln
 
-from clv.errors import SettingsError
 from clv.value.estimation.base import Estimator
-from clv.value.estimation.checks import Floats, check_fitted, check_unit, positive
+from clv.value.estimation.checks import Floats, check_fitted, check_unit, label_simulated, positive, quantile_level
 from clv.value.estimation.priors import Prior, WeakPrior
 from clv.value.likelihood.opportunities import geometric_sum, silence_quantile, whole
 from clv.value.likelihood.shifted_beta_geo_likelihood import ShiftedBetaGeoLikelihood
@@ -248,8 +247,7 @@ class ShiftedBetaGeoModel(Estimator):
 
     def purchase_interval(self, summary: pd.DataFrame, q: float) -> pd.Series:
         """Return the quantile of the time from one renewal to the next: a term, for every account and `q`."""
-        if not 0 <= q < 1:
-            raise SettingsError(f"q is {q}.", mend="Give a probability of 0 or more, below 1.")
+        quantile_level(q)
         return pd.Series(np.ones(len(self._tenure(summary).duration)), index=summary.index, name="purchase_interval")
 
     def draw_account_latent(
@@ -348,9 +346,7 @@ class ShiftedBetaGeoModel(Estimator):
         theta = np.clip(rng.beta(alpha, beta, seen.shape), 1e-300, 1 - 1e-16)
         ends = np.ceil(rng.standard_exponential(seen.shape) / -np.log1p(-theta))
         drawn = pd.DataFrame({"duration": np.minimum(ends, seen).astype("int64"), "churned": ends <= seen, "entry": 0})
-        drawn.index = pd.Index([f"R{i:07d}" for i in range(len(seen))], name="relation_id")
-        drawn.attrs["clv"] = {"unit": self.unit_, "grain": None, "as_of": None}
-        return drawn
+        return label_simulated(drawn, self.unit_, letter="R", name="relation_id")
 
 
 def _renewals(horizon: float, wait: Floats) -> Floats:

@@ -177,3 +177,19 @@ def whole_numbers(values: ArrayLike, name: str) -> Floats:
     if not (np.isfinite(count).all() and (count >= 0).all() and (count == np.rint(count)).all()):
         raise SettingsError(f"{name} is {values!r}.", mend="Give whole numbers of 0 or more.")
     return count
+
+
+def quantile_level(q: float) -> float:
+    """Return the probability of a quantile if it is one that every distribution of waits has: 0 ≤ q < 1."""
+    if not 0 <= q < 1:
+        raise SettingsError(f"q is {q}.", mend="Give a probability of 0 or more, below 1.")
+    return q
+
+
+def label_simulated(
+    drawn: pd.DataFrame, unit: str | None, *, letter: str = "A", name: str = "account_id"
+) -> pd.DataFrame:
+    """Give drawn histories ids and what a summary says of its times; they are exact, so no grain and no date."""
+    drawn.index = pd.Index([f"{letter}{i:07d}" for i in range(len(drawn))], name=name)
+    drawn.attrs["clv"] = {"unit": unit, "grain": None, "as_of": None}
+    return drawn

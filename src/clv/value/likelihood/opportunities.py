@@ -16,7 +16,7 @@ import numpy as np
 from scipy.special import betaln
 
 from clv.errors import SettingsError
-from clv.value.estimation.checks import Floats
+from clv.value.estimation.checks import Floats, quantile_level
 from clv.value.estimation.distinct import distinct_rows
 from clv.value.expectation.living import beta_nodes
 
@@ -110,8 +110,7 @@ def silence_quantile(a: Floats, b: Floats, q: float) -> Floats:
     ndarray
         At least 1; infinite beyond 2^53, where neighbouring whole numbers can no longer be told apart.
     """
-    if not 0 <= q < 1:
-        raise SettingsError(f"q is {q}.", mend="Give a probability of 0 or more, below 1.")
+    quantile_level(q)
     target = np.log1p(-q) * (1 - 1e-12)  # a quantile met exactly must not move by rounding
     base = betaln(a, b)
     low, high = np.zeros(np.shape(a)), np.full(np.shape(a), 2.0**53)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from clv.data import units
 from clv.data.settings import Unit
-from clv.data.units import DAYS
 from clv.errors import DataError
 from clv.result import Result
 
@@ -157,7 +157,7 @@ def _sentence(
     said += f", from {index[low]:.2f} of the mean month in {low} to {index[high]:.2f} in {high}."
     if horizon is None:
         return said
-    years = horizon * DAYS[unit] / DAYS["Y"]
+    years = units.years(horizon, unit)
     if years >= 0.98 and abs(years - round(years)) < 0.02:
         return f"{said} The horizon holds every month equally often: the season moves purchases, not their number."
     return f"{said} The horizon is not a whole number of years: forecasts that ignore the season are off by it."
