@@ -56,7 +56,8 @@ def open_run(
     """
     loaded = load_study(study, overrides)
     folder = Path(run_folder) if run_folder else None
-    return Run(study=loaded, store=Store(folder, loaded.fingerprint()))
+    # Without a folder nothing can be stale, and the inputs need not be hashed.
+    return Run(study=loaded, store=Store(folder, "" if folder is None else loaded.fingerprint()))
 
 
 @dataclass(frozen=True)
