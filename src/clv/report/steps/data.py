@@ -1,0 +1,84 @@
+"""Steps of `clv.data`: what the study read, and one summary row an account."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from clv.data.study import Study
+from clv.report.store import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from clv.data.accounting.ledger import Read
+    from clv.data.book import Book
+    from clv.data.settings import Settings
+    from clv.result import Result
+
+
+@dataclass(frozen=True)
+class DataSteps:
+    """A study and its run folder, and what is read from them."""
+
+    study: Study
+    store: Store
+    #: what a reader must know about how the numbers came about, said once by each step.
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def settings(self) -> Settings:
+        """Settings of the study, overrides applied."""
+        return self.study.settings
+
+    @cached_property
+    def reading(self) -> Read:
+        """Transactions as read, checked against the study's tolerance, with all that was set aside."""
+        reading = self.study.read("transactions")
+        reading.check(self.settings.rules.max_rejected)
+        self.store.put("transactions", reading.table)
+        self.store.put("rejected", reading.rejected)
+        self.store.put("reconciliation", reading.reconciliation)
+        return reading
+
+    @cached_property
+    def transactions(self) -> pd.DataFrame:
+        """Accepted purchases."""
+        kept = self.store.get("transactions")
+        return self.reading.table if kept is None else kept
+
+    @cached_property
+    def accounts(self) -> pd.DataFrame | None:
+        """Firmographics of customers and prospects, or None where the study has none."""
+        if not self.study.has("accounts"):
+            return None
+        reading = self.study.read("accounts")
+        reading.check(self.settings.rules.max_rejected)
+        return reading.table
+
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """One row an account that bought, index ``account_id``."""
+        kept = self.store.get("summary")
+        if kept is not None:
+            return kept.set_index("account_id")
+        from clv.data.summary import summarise
+
+        settings = self.settings
+        summary = summarise(self.transactions, as_of=settings.as_of, grain=settings.grain, unit=settings.unit)
+        return self.store.put("summary", summary)
+
+    @cached_property
+    def coverage(self) -> Result:
+        """What the study has, and what it lacks."""
+        from clv.data.coverage import coverage
+
+        return coverage(self.study)
+
+    @cached_property
+    def book(self) -> Book:
+        """Purchases by month, and how concentrated they are."""
+        from clv.data.book import describe_book
+
+        return describe_book(self.transactions, currency=self.settings.currency)
