@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -126,6 +127,14 @@ def test_both_engines_and_a_slow_reference_agree(
         assert _reference(book, as_of, grain, unit) == {}
         return
     two = summarise(book, as_of=as_of, grain=grain, unit=unit, engine="duckdb")  # type: ignore[arg-type]
+    both = [
+        summarise(book, as_of=as_of, grain=grain, unit=unit, engine=engine, log_waits=True)  # type: ignore[arg-type]
+        for engine in ("pandas", "duckdb")
+    ]
+    pd.testing.assert_frame_equal(*both, check_exact=True)
+    pd.testing.assert_frame_equal(both[0].drop(columns="log_waits"), one, check_exact=True)
+    waits = _waits(book, as_of, grain, unit)
+    assert both[0]["log_waits"].to_dict() == pytest.approx(waits, abs=1e-9)
     pd.testing.assert_frame_equal(one, two, check_exact=True)
     assert one.attrs == two.attrs
     found = {account: tuple(row) for account, *row in one.reset_index().iloc[:, :5].itertuples(index=False)}
@@ -133,7 +142,27 @@ def test_both_engines_and_a_slow_reference_agree(
     assert one.index.tolist() == sorted(found)
 
 
+def _waits(book: pd.DataFrame, as_of: dt.date | None, grain: str, unit: str) -> dict[str, float]:
+    """Sum the logarithms of waits purchase by purchase."""
+    return {
+        account: sum(np.log((late - early).days / DAYS[unit]) for early, late in pairwise(paid))  # type: ignore[index]
+        for account, (paid, _) in _purchases(book, as_of, grain).items()
+    }
+
+
 def _reference(book: pd.DataFrame, as_of: dt.date | None, grain: str, unit: str) -> dict[str, tuple[float, ...]]:
+    found = {}
+    for account, (paid, end) in _purchases(book, as_of, grain).items():
+        first, *later = paid
+        repeat = sum(paid[day] for day in later) / max(len(later), 1) / 1e6
+        recency = ((later or [first])[-1] - first).days / DAYS[unit]  # type: ignore[index]
+        found[account] = (len(later), recency, (end - first).days / DAYS[unit], repeat)  # type: ignore[index]
+    return found
+
+
+def _purchases(book: pd.DataFrame, as_of: dt.date | None, grain: str) -> dict[str, tuple[dict[dt.date, int], dt.date]]:
+    """Each account's money by interval with a purchase, in order, and the beginning of the last interval of all."""
+
     def start(day: dt.date) -> dt.date:
         if grain == "M":
             return day.replace(day=1)
@@ -144,15 +173,20 @@ def _reference(book: pd.DataFrame, as_of: dt.date | None, grain: str, unit: str)
     for account, moment, amount in book.itertuples(index=False):
         if moment.date() <= last:
             bought.setdefault(account, {}).setdefault(start(moment.date()), []).append(round(amount * 1e6))
-    found = {}
-    for account, intervals in bought.items():
-        paid = {day: sum(m) for day, m in sorted(intervals.items()) if sum(m) > 0 or min(m) >= 0}
-        if paid:
-            first, *later = paid
-            repeat = sum(paid[day] for day in later) / max(len(later), 1) / 1e6
-            recency = ((later or [first])[-1] - first).days / DAYS[unit]  # type: ignore[index]
-            found[account] = (len(later), recency, (start(last) - first).days / DAYS[unit], repeat)  # type: ignore[index]
-    return found
+    kept = {
+        account: {day: sum(m) for day, m in sorted(intervals.items()) if sum(m) > 0 or min(m) >= 0}
+        for account, intervals in bought.items()
+    }
+    return {account: (paid, start(last)) for account, paid in kept.items() if paid}
+
+
+@pytest.mark.parametrize("engine", ["pandas", "duckdb"])
+def test_waits_by_hand(engine: str) -> None:
+    summary = summarise(BOOK, as_of="2011-01-29", engine=engine, log_waits=True)  # type: ignore[arg-type]
+    assert summary["log_waits"].to_dict() == pytest.approx({"a": 0.0, "b": 2 * np.log(2.0)}, abs=1e-11)
+    days = summarise(BOOK, as_of="2011-01-29", unit="D", engine=engine, log_waits=True)  # type: ignore[arg-type]
+    assert days["log_waits"].to_dict() == pytest.approx({"a": 0.0, "b": 2 * np.log(14.0)}, abs=1e-11)
+    assert "log_waits" not in summarise(BOOK, engine=engine)  # type: ignore[arg-type]
 
 
 def test_duckdb_reads_parquet_in_place(tmp_path: Path) -> None:

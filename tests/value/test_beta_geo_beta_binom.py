@@ -15,6 +15,7 @@ import clv
 from clv.errors import DataError, FitError, SettingsError
 from clv.value.beta_geo_beta_binom import BetaGeoBetaBinomModel, opportunity_history
 from clv.value.estimation.patterns import compress
+from clv.value.likelihood.beta_geo_beta_binom_alive import alive_by_draw
 from clv.value.likelihood.beta_geo_beta_binom_likelihood import BetaGeoBetaBinomLikelihood
 
 MODEL = BetaGeoBetaBinomModel.from_parameters(alpha=1.2, beta=0.75, gamma=0.66, delta=2.8)
@@ -242,10 +243,18 @@ def test_opportunities_are_whole_numbers():
     assert MODEL.probability_alive(named).equals(MODEL.probability_alive(table))
 
 
-@pytest.mark.slow
-def test_intervals_cover_the_truth_in_95_of_100_books():
-    inside = np.zeros(4)
-    for seed in range(200):
-        found = BetaGeoBetaBinomModel().fit(MODEL.simulate(np.full(1_500, 8), seed)).summary()
-        inside += MODEL.params_.between(found["lower"], found["upper"]).to_numpy()
-    assert inside == pytest.approx(np.full(4, 190), abs=10)  # binomial: standard deviation 3
+def test_alive_by_draw_is_alive_of_each_draw():
+    """One table for all draws, against the likelihood of each draw: parameters from 1e-3 to 1e3."""
+    rng = np.random.default_rng(0)
+    draws = np.exp(rng.uniform(np.log(1e-3), np.log(1e3), (25, 4)))
+    n = rng.integers(1, 70, 600)
+    x = rng.integers(0, n + 1)
+    last = np.where(x > 0, rng.integers(np.maximum(x, 1), n + 1), 0)
+    table = pd.DataFrame({"frequency": x, "recency": last, "n_periods": n})
+    found = alive_by_draw(draws, opportunity_history(table))
+    assert found.shape == (600, 25)
+    for place, row in enumerate(draws):
+        one = BetaGeoBetaBinomModel.from_parameters(**dict(zip(MODEL.params_.index, row, strict=True)))
+        np.testing.assert_allclose(found[:, place], one.probability_alive(table), rtol=1e-10)
+    assert np.isfinite(found).all()
+    assert alive_by_draw(draws[:1], opportunity_history(table.iloc[:1])).shape == (1, 1)

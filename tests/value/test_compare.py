@@ -17,7 +17,8 @@ from clv.value import (
     likelihood_ratio_test,
     load_model,
 )
-from clv.value.estimation.fingerprint import fingerprint
+from clv.value.estimation.checks import purchase_history
+from clv.value.estimation.patterns import compress
 
 
 class Doubled(BetaGeoModel):
@@ -81,12 +82,41 @@ def test_information_criteria(buying, cdnow, tmp_path):
     assert again.table.loc["ParetoNBD", "aic"] == found.table.loc["ParetoNBD", "aic"]
 
 
-def test_fingerprint_sees_accounts_and_not_their_order(cdnow):
-    mark = fingerprint(cdnow)
-    assert fingerprint(cdnow.iloc[::-1]) == mark
-    assert fingerprint(cdnow.assign(sector=1.0)) == mark
-    assert fingerprint(cdnow, np.full(len(cdnow), 2.0)) != mark
-    swapped = cdnow.assign(recency=cdnow["T"], T=cdnow["recency"])
-    assert fingerprint(swapped) != mark
-    assert fingerprint(pd.concat([cdnow, cdnow.iloc[:1]])) != mark
-    assert np.isnan(fingerprint(pd.DataFrame({"other": [1.0]})))
+def _mark(summary, model=BetaGeoModel, **fit):
+    return model().fit(summary, **fit).data_mark_
+
+
+def test_mark_sees_accounts_and_not_their_order(cdnow):
+    mark = _mark(cdnow)
+    assert _mark(cdnow.iloc[::-1]) == mark
+    assert _mark(cdnow.assign(sector=1.0)) == mark
+    assert _mark(cdnow, ParetoNBDModel) == mark
+    assert _mark(cdnow, sample_weight=np.ones(len(cdnow))) == mark
+    assert _mark(cdnow, sample_weight=np.full(len(cdnow), 2.0)) == _mark(pd.concat([cdnow, cdnow])) != mark
+    later = cdnow["T"].to_numpy().copy()
+    later[0] += 1 / 7
+    assert _mark(cdnow.assign(T=later)) != mark
+    assert _mark(pd.concat([cdnow, cdnow.iloc[:1]])) != mark
+
+
+def test_mark_does_not_depend_on_which_accounts_come_first():
+    """The first rows lie on a grid of weeks, some of the others on days: the grid of all is that of days."""
+    rng = np.random.default_rng(4)
+    weeks = np.repeat(np.arange(20.0, 60.0), 20)
+    data = BetaGeoModel.from_parameters(r=0.5, alpha=6.0, a=0.8, b=2.5).simulate(weeks, rng)
+    data["recency"] = np.floor(data["recency"])
+    data.loc[data["frequency"].eq(0).to_numpy(), "recency"] = 0.0
+    late = data.iloc[-100:].copy()
+    late["T"] += 3 / 7
+    both = pd.concat([data, late])
+    assert compress(purchase_history(both)).steps == 7.0
+    assert _mark(both) == _mark(both.iloc[::-1])
+
+
+def test_mark_is_made_when_it_is_asked_for(cdnow, tmp_path):
+    with pytest.raises(AttributeError):
+        _ = BetaGeoModel().data_mark_
+    model = BetaGeoModel().fit(cdnow)
+    model.save(tmp_path / "m.json")
+    assert load_model(tmp_path / "m.json").data_mark_ == model.data_mark_
+    assert model.fit(cdnow.iloc[::2]).data_mark_ != _mark(cdnow)

@@ -232,7 +232,7 @@ def test_bad_covariates_are_named(kind, books):
         (book.assign(size=book["size"] + 2020), BOTH, DataError, "scale it"),
         (book.assign(twin=2 * book["size"] - 1), ["size", "twin"], FitError, "sums of each other"),
         (book, ["size", "size"], SettingsError, "twice"),
-        (book, "size", SettingsError, "list"),
+        (book, "size -", SettingsError, "cannot be read"),
         (book, {"dropout": ["size"]}, SettingsError, "processes are"),
     ]
     for table, covariates, error, match in cases:
@@ -256,22 +256,6 @@ def test_equal_rows_are_computed_once_whatever_their_weights(books):
     assert isinstance(likelihood, CovariateLikelihood)
     assert len(likelihood) < len(book) / 3
     assert len(purchase_history(days).T) == len(book)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", MODELS)
-def test_intervals_cover_the_truth_in_95_of_100_books(kind):
-    model, inside, books = truth(kind), np.zeros(8), 200
-    fitted = 0
-    for seed in range(books):
-        try:
-            found = kind(covariates=BOTH).fit(model.simulate_accounts(firms(800, seed), 80.0, seed)).summary()
-        except FitError:
-            continue
-        fitted += 1
-        inside += model.params_.between(found["lower"], found["upper"]).to_numpy()
-    assert fitted >= 190
-    assert inside / fitted == pytest.approx(np.full(8, 0.95), abs=0.055)
 
 
 def test_distinct_rows_are_those_of_numpy():

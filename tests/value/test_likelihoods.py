@@ -13,6 +13,7 @@ from clv.value.estimation.newton import maximise
 from clv.value.estimation.patterns import compress
 from clv.value.likelihood.beta_geo_likelihood import BetaGeoLikelihood
 from clv.value.likelihood.gamma_gamma_likelihood import GammaGammaLikelihood
+from clv.value.likelihood.rising import RisingSum
 
 logs = st.floats(-3, 3)
 
@@ -119,7 +120,7 @@ def test_blocks_add_up(drawn, monkeypatch):
     at = np.log([0.4, 0.7, 0.9, 2.0])
     whole = likelihood(at)
     monkeypatch.setattr("clv.value.likelihood.beta_geo_likelihood._BLOCK", 37)
-    for one, other in zip(whole, likelihood(at), strict=True):
+    for one, other in zip(whole, BetaGeoLikelihood(compress(history))(at), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-11, atol=1e-9)
     used = drawn[drawn["frequency"] > 0]
     spend = GammaGammaLikelihood(
@@ -135,9 +136,34 @@ def test_a_thinned_likelihood_has_its_maximum_nearby(drawn):
     """Every tenth pattern is enough to start from: ten times fewer rows, at most eight standard errors of the whole."""
     history = History(*(drawn[name].to_numpy(dtype=float) for name in ("frequency", "recency", "T")))
     likelihood = BetaGeoLikelihood(compress(history))
-    thin = likelihood.thinned(len(likelihood) // 10)
+    thin = likelihood.thinned(len(likelihood) // 20)  # which keeps twice as many
     assert len(thin) < len(likelihood) / 8
     whole, rough = (maximise(part, likelihood.start) for part in (likelihood, thin))
     errors = np.sqrt(np.diag(np.linalg.inv(-whole.hessian)))
     assert (np.abs(rough.at - whole.at) < 8 * errors).all()
     assert thin.accounts == likelihood.accounts
+
+
+@settings(max_examples=40)
+@given(st.floats(-3, 3), st.lists(st.integers(0, 3_000), min_size=1, max_size=12, unique=True), st.integers(0, 99))
+def test_rising_sum_equals_fifty_digits(power, counts, seed):
+    x = np.sort(np.array(counts, dtype=float))
+    weight = np.random.default_rng(seed).uniform(0.1, 5, len(x))
+    at = 10.0**power
+    with mpmath.workdps(50):
+        base, w = mpmath.mpf(at), [mpmath.mpf(float(one)) for one in weight]
+        want = [
+            sum(one * (f(base + int(n)) - f(base)) for one, n in zip(w, x, strict=True))
+            for f in (mpmath.loggamma, mpmath.digamma, lambda z: mpmath.psi(1, z))
+        ]
+    for got, true in zip(RisingSum(x, weight)(at), want, strict=True):
+        assert got == pytest.approx(float(true), rel=1e-12, abs=1e-300)
+
+
+def test_rising_sum_of_very_many_purchases_needs_no_sum(monkeypatch):
+    """Beyond a number of terms gamma functions take over, with the same answer and without the memory."""
+    x, weight = np.array([0.0, 3.0, 900.0]), np.array([2.0, 1.5, 0.5])
+    short = RisingSum(x, weight)(0.7)
+    monkeypatch.setattr("clv.value.likelihood.rising._LONGEST", 100)
+    np.testing.assert_allclose(RisingSum(x, weight)(0.7), short, rtol=1e-12)
+    assert all(np.isfinite(RisingSum(np.array([1e9]), np.ones(1))(0.7)))

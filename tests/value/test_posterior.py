@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,7 +14,16 @@ from scipy.stats import gamma
 
 import clv
 from clv.errors import SettingsError
-from clv.value import BetaGeoModel, GammaGammaModel
+from clv.value import (
+    BetaGeoBetaBinomModel,
+    BetaGeoCNBDModel,
+    BetaGeoModel,
+    GammaGammaModel,
+    ModifiedBetaGeoCNBDModel,
+    ModifiedBetaGeoModel,
+    ParetoNBDModel,
+    ShiftedBetaGeoModel,
+)
 from clv.value.estimation.best_fit import best_fit
 from clv.value.estimation.priors import WeakPrior
 from clv.value.uncertainty.posterior import Target, Weighted, explore
@@ -142,7 +154,7 @@ def test_importance_and_chains_agree_on_a_small_book():
     assert sample.about["method"] == "importance"
     target = Target(likelihood, prior, optimum.at, covariance)
     starts = target.places(1.5 * rng.standard_normal((4, 4)))
-    chains = metropolis(target.value, starts, covariance, rng, effective=400)
+    chains = metropolis(target.exact, starts, covariance, rng, effective=400)
     assert chains.converged
     spread = np.sqrt(np.diag(sample.covariance()))
     np.testing.assert_allclose((chains.at.mean(axis=0) - sample.mean()) / spread, 0, atol=0.2)
@@ -212,10 +224,39 @@ def test_the_weak_prior_alone_is_sampled_where_data_say_nothing(make_book):
     np.testing.assert_allclose(logs.std(), prior.spread, rtol=0.06)
 
 
-@pytest.mark.parametrize("model", [BetaGeoModel, GammaGammaModel])
-def test_values_alone_are_the_values(cdnow_spend, model):
-    likelihood = model()._likelihood(cdnow_spend, np.random.default_rng(1).uniform(0, 2, len(cdnow_spend)))
+BOOK = pd.DataFrame(
+    {
+        "frequency": [0, 0, 1, 2, 3, 3],
+        "recency": [0, 0, 1, 6, 4, 9],
+        "T": [2, 9, 9, 8, 9, 9],
+        "monetary_value": [0, 0, 20.0, 31.5, 7.25, 30.0],
+        "size": [0.5, -1.0, 1.0, 0.0, 2.0, 0.0],
+        "duration": [1, 2, 2, 5, 9, 3],
+        "churned": [True, False, True, True, False, False],
+        "entry": [0, 0, 1, 0, 4, 0],
+    }
+)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        BetaGeoModel(), ModifiedBetaGeoModel(), BetaGeoCNBDModel(k=3), ModifiedBetaGeoCNBDModel(k=2), ParetoNBDModel(),
+        BetaGeoBetaBinomModel(), ShiftedBetaGeoModel(), GammaGammaModel(),
+        BetaGeoModel(covariates=["size"], penalty=0.5), ParetoNBDModel(covariates=["size"]),
+    ],
+    ids=lambda model: f"{type(model).__name__}{' with covariates' if getattr(model, 'covariates', None) else ''}",
+)  # fmt: skip
+def test_values_alone_are_the_values(model):
+    """The short way to the likelihood's value, on which posteriors rest, is the long one, also in many small blocks."""
+    model = model.set_params(prior="weak").fit(BOOK, sample_weight=[1.5, 2.0, 1.0, 0.25, 3.0, 1.0])
+    likelihood = model._source.likelihood
     points = likelihood.start + np.random.default_rng(2).normal(0, 2, (60, len(likelihood.start)))
-    np.testing.assert_allclose(likelihood.values(points), [likelihood(at)[0] for at in points], rtol=1e-11)
+    single = [likelihood(at)[0] for at in points]
+    np.testing.assert_allclose(likelihood.values(points), single, rtol=1e-10)
+    module = sys.modules[type(likelihood).__module__]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_CELLS", 11)
+        np.testing.assert_allclose(likelihood.values(points), single, rtol=1e-10)
     prior = model._weak
     np.testing.assert_allclose(prior.values(points), [prior(at)[0] for at in points], rtol=1e-12)

@@ -50,7 +50,7 @@ def test_a_relation_ends_by_word_or_by_silence():
     gone = only(CHAIN, as_of="2023-06-01")
     assert (gone["duration"], gone["churned"]) == (3, True)
     waiting = only(CHAIN, as_of="2023-01-20")  # within the days of grace
-    assert (waiting["duration"], waiting["churned"], waiting["to_renewal"]) == (2, False, 1.0)
+    assert (waiting["duration"], waiting["churned"], waiting["to_renewal"]) == (2, False, 0.0)
     assert only(CHAIN, as_of="2023-01-20", grace=5)["churned"]
     said = only(book(year("K1", "A", 2020, False)), as_of="2021-01-02")
     assert (said["duration"], said["churned"]) == (1, True)

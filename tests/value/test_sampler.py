@@ -33,7 +33,8 @@ def test_a_correlated_normal_is_sampled():
     covariance = np.array([[1.0, 1.8], [1.8, 4.0]])
     inverse = np.linalg.inv(covariance)
     rng = np.random.default_rng(3)
-    found = metropolis(lambda at: float(-0.5 * at @ inverse @ at), rng.normal(0, 3, (4, 2)), np.eye(2), rng)
+    starts = rng.normal(0, 3, (4, 2))
+    found = metropolis(lambda at: -0.5 * np.einsum("ni,ij,nj->n", at, inverse, at), starts, np.eye(2), rng)
     assert found.converged
     assert found.r_hat < 1.01
     assert found.effective_size >= 400
@@ -43,7 +44,8 @@ def test_a_correlated_normal_is_sampled():
 
 def test_an_edge_is_kept():
     rng = np.random.default_rng(4)
-    found = metropolis(lambda at: -float(at[0]) if at[0] >= 0 else -np.inf, rng.exponential(1, (4, 1)), np.eye(1), rng)
+    starts = rng.exponential(1, (4, 1))
+    found = metropolis(lambda at: np.where(at[:, 0] >= 0, -at[:, 0], -np.inf), starts, np.eye(1), rng)
     assert found.at.min() >= 0
     assert found.at.mean() == pytest.approx(1, abs=0.1)
     assert np.quantile(found.at, 0.95) == pytest.approx(-np.log(0.05), rel=0.1)
@@ -52,6 +54,6 @@ def test_an_edge_is_kept():
 def test_chains_that_cannot_meet_say_so():
     rng = np.random.default_rng(5)
     far = np.array([[-60.0], [-60.0], [60.0], [60.0]])
-    found = metropolis(lambda at: float(-0.5 * (abs(at[0]) - 60) ** 2 * 400), far, 0.01 * np.eye(1), rng)
+    found = metropolis(lambda at: -0.5 * (np.abs(at[:, 0]) - 60) ** 2 * 400, far, 0.01 * np.eye(1), rng)
     assert not found.converged
     assert found.r_hat > 1.5

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
+from scipy.stats import binom
 
 import clv
 from clv.errors import FitError, SettingsError
-from clv.value import BetaGeoModel, GammaGammaModel
+from clv.value import BetaGeoModel, GammaGammaModel, ParetoNBDModel, purchase_forecast
 
 
 def sparse(seed, accounts=100):
@@ -105,3 +107,66 @@ def test_value_says_what_is_not_identified(make_book):
 def test_unknown_prior():
     with pytest.raises(SettingsError, match="prior"):
         BetaGeoModel(prior="strong").fit(sparse(1))
+
+
+def history_and_year_after(kind, parameters, span, rng, accounts=100):
+    """Histories and what really came in the 52 weeks after, drawn without the package."""
+    r, alpha, a, b = parameters
+    ends = span + 52
+    possible = rng.poisson(rng.gamma(r, 1 / alpha, accounts) * ends)
+    last, gone = np.full(accounts, np.iinfo(np.int64).max), np.full(accounts, np.inf)
+    if kind is BetaGeoModel:
+        last = rng.geometric(np.clip(rng.beta(a, b, accounts), 1e-12, 1.0))
+    else:
+        gone = rng.exponential(1, accounts) / np.maximum(rng.gamma(a, 1 / b, accounts), 1e-300)
+    rows = []
+    for i in range(accounts):
+        when = np.sort(rng.uniform(0, ends[i], possible[i]))[: last[i]]
+        when = when[when < gone[i]]
+        past = when[when <= span[i]]
+        rows.append((len(past), past[-1] if len(past) else 0.0, span[i], len(when) - len(past)))
+    summary = pd.DataFrame(rows, columns=["frequency", "recency", "T", "later"]).rename_axis("account_id")
+    summary.attrs["clv"] = {"unit": "W"}
+    return summary.drop(columns="later"), summary["later"]
+
+
+#: model, parameters in weeks, span of T, bias and root mean square of errors of a book's total allowed (log scale)
+DESIGNS = {
+    "sparse": (BetaGeoModel, (0.25, 4.4, 0.8, 2.4), (5, 39), 0.15, 0.30),
+    "less than yearly": (BetaGeoModel, (0.6, 40.0, 0.6, 4.0), (26, 104), 0.05, 0.15),
+    "loyal": (BetaGeoModel, (1.5, 12.0, 0.5, 50.0), (20, 104), 0.02, 0.05),
+    "Pareto": (ParetoNBDModel, (0.55, 10.6, 0.6, 11.7), (5, 39), 0.10, 0.28),
+}
+BOOKS = 60
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", DESIGNS)
+def test_totals_of_small_books_are_near_the_truth(name):
+    """60 books of 100 accounts: the year ahead, against what the true parameters expect and what really came.
+
+    `benchmarks/studies.py` compares this default with others over more designs.
+    """
+    kind, parameters, span, bias, spread = DESIGNS[name]
+    true = kind.from_parameters(unit="W", **dict(zip(kind._names, parameters, strict=True)))
+    error, covered, account_hits = [], 0, 0
+    for number in range(BOOKS):
+        rng = np.random.default_rng([13, list(DESIGNS).index(name), number])
+        book, later = history_and_year_after(kind, parameters, rng.uniform(*span, 100), rng)
+        model = kind(prior="auto").fit(book)
+        assert bool(model.note_) == (model.estimate_ == "posterior mean")
+        assert model.params_.between(1e-3, 1e4).all()
+        expected = model.expected_purchases(book, 52).sum()
+        error.append(np.log(expected / true.expected_purchases(book, 52).sum()))
+        forecast = purchase_forecast(model, book, 52, draws=400, seed=number)
+        covered += forecast.total[1] <= later.sum() <= forecast.total[2]
+        account_hits += int(((forecast.table["lower"] <= later) & (later <= forecast.table["upper"])).sum())
+    error = np.array(error)
+    print(f"{name}: bias {error.mean():+.3f} rms {np.sqrt((error**2).mean()):.3f} largest {np.abs(error).max():.2f}")
+    print(f"{name}: 90 % intervals hold {covered / BOOKS:.0%} of totals, {account_hits / BOOKS:.1f} % of accounts")
+    assert abs(error.mean()) < bias
+    assert np.sqrt((error**2).mean()) < spread
+    assert np.abs(error).max() < np.log(3)  # of all books none is off by a factor of three
+    lowest, highest = binom.ppf([0.005, 0.995], BOOKS, 0.9)
+    assert lowest <= covered <= highest
+    assert account_hits >= 90 * BOOKS  # counts: an interval of whole numbers holds at least 90 %

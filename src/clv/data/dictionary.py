@@ -45,11 +45,21 @@ required may be absent, and may be empty where it is present.
 
 A line is counted under the first of these that it meets; each can be overridden under `rules:`. Missing account ·
 exact duplicate of an earlier row (in every column of the source) · negative price · zero price or amount ·
-pseudo-item (postage, fees) · credit. A credit (negative amount or quantity, or an invoice number that matches
-`credit_pattern`) is taken off the purchases of the same account and product that are not later than it, the latest
-first, in part or in full; what finds no purchase is set aside and takes nothing off others. A purchase of which a
-part was returned stays, with its quantity and amount reduced in proportion; one that was returned in full is set
-aside.
+pseudo-item (postage, fees) · payment of a contract (`contract_items`, `contract_invoices`; by default no line is one) ·
+credit. A credit (negative amount or quantity, or an invoice number that matches `credit_pattern`) is taken off the
+purchases of the same account and product that are not later than it, the latest first, in part or in full; what finds
+no purchase is set aside and takes nothing off others. A purchase of which a part was returned stays, with its quantity
+and amount reduced in proportion; one that was returned in full is set aside.
+
+What is left becomes purchases: all that an account buys within one interval of the `grain` is one. An order that was
+netted to nothing is none, and an account that has no order left is not valued. An order of which every line is free
+(with `zero_prices: keep`) counts, with money 0. With `credits: keep` an interval in which credits take all that was
+bought, or more, is no purchase, and its money is set against no other; `clv.reconcile_spend` says how much that is.
+Margins are one share of sales for the study (`margin`), or each account's own (`margin_by: accounts` or
+`margin_by: transactions`, by the column `margin_share`).
+
+A margin counts once, with a contract or as a purchase. Lines that are payments of contracts are named by
+`contract_items` or `contract_invoices`; `clv.contract_payments` lists lines that look like one and are not named.
 """
 
 

@@ -71,6 +71,11 @@ class Rules(_Strict):
     negative_prices: Literal["drop", "keep"] = "drop"
     #: products that are not goods (postage, fees, manual corrections); regular expressions on the whole code.
     pseudo_items: list[str] = Field(default_factory=list)
+    #: products whose lines are payments of contracts in the table `contracts`; regular expressions on the whole code.
+    #: Their margin is counted with the contract, not as a purchase. Default: no line is a contract's payment.
+    contract_items: list[str] = Field(default_factory=list)
+    #: how an invoice number says that it is a contract's payment; a regular expression.
+    contract_invoices: str | None = None
     #: rows without an account: an error of the source, or set aside and counted.
     missing_account: Literal["error", "set_aside"] = "error"
     #: ids that a page would read as markup or a spreadsheet as a formula.
@@ -82,6 +87,17 @@ class Rules(_Strict):
     max_rejected: Share = 0.0
 
 
+class ContractRules(_Strict):
+    """How the table `contracts` is read and valued; see `clv.summarise_contracts` and `clv.contract_value`."""
+
+    #: when the money of a term comes in: whole on its first day, whole on its last, or evenly.
+    payment: Literal["advance", "arrears", "even"] = "advance"
+    #: days by which a renewal may be late, or a new term start early.
+    grace: Annotated[int, Field(ge=0)] = 31
+    #: the day from which the table is complete: what was lost before is not in it; None: it always was.
+    observed_from: dt.date | None = None
+
+
 class StageRules(_Strict):
     """Thresholds of the churn stages (rule C3); see `clv.churn.stages`."""
 
@@ -90,10 +106,19 @@ class StageRules(_Strict):
     silence: tuple[Share, Share, Share, Share, Share] = (0.50, 0.20, 0.10, 0.05, 0.01)
     #: below these P(alive) an account is lapsed, lost.
     alive: tuple[Share, Share] = (0.50, 0.10)
+    #: below this p-value of an unchanged rhythm an account has slowed (see `clv.churn.rhythm`); 0: rhythms do not count.
+    rhythm: Annotated[float, Field(ge=0, lt=1)] = 0.05
     #: the rule of thumb shown beside: months without a purchase after which an account counts as inactive.
     inactive_months: Positive = 12
+    #: contracts: an account whose loss at the next end of a term is so many times as likely as that of others in the
+    #: same term is slowing.
+    renewal_ratio: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 1.5
+    #: contracts: from so many days before the end of the term on, a doubtful renewal counts.
+    renewal_notice: NotNegative = 90
+    #: contracts: from then on, below these probabilities of renewal an account is slowing, at risk.
+    renewal: tuple[Share, Share] = (0.70, 0.50)
 
-    @field_validator("silence", "alive")
+    @field_validator("silence", "alive", "renewal")
     @classmethod
     def _falling(cls, value: tuple[float, ...]) -> tuple[float, ...]:
         if any(later >= earlier for earlier, later in pairwise(value)):
@@ -130,6 +155,58 @@ class Tier(_Strict):
         return self
 
 
+#: stages of losing a customer, from the healthiest to the worst (rule C3).
+ChurnStage = Literal["steady", "slowing", "overdue", "at risk", "lapsed", "lost"]
+
+
+class Play(_Strict):
+    """What can be done about an account (rule C4), and what it is believed to do to the account's purchase process.
+
+    Factors act over the horizon, 1 is no change. They are assumptions of the study until an experiment measures them,
+    and are shown as such; `clv.churn.plays` has the equations.
+    """
+
+    name: Annotated[str, Field(min_length=1, max_length=40)]
+    #: churn stages in which the play can be made; None: all.
+    stages: list[ChurnStage] | None = None
+    #: only for accounts that bought once.
+    one_time_only: bool = False
+    #: cost per account over the horizon, in the study's currency.
+    cost: NotNegative = 0.0
+    #: the purchase rate of a living account is multiplied by it.
+    rate: NotNegative = 1.0
+    #: the probability (or rate) to drop out is multiplied by it.
+    dropout: NotNegative = 1.0
+    #: the money of a purchase is multiplied by it.
+    spend: NotNegative = 1.0
+    #: the rate of the next purchase only is multiplied by it: the wait for it is shortened.
+    next_purchase: NotNegative = 1.0
+    #: probability that an account that is gone comes back because of the play, soon after it lapsed.
+    reactivation: Share = 0.0
+    #: standard deviation of the effect's strength; 1 is as large as the effect itself, 0 takes it as certain.
+    doubt: NotNegative = 0.5
+    #: where the effect is from, in words.
+    source: Annotated[str, Field(max_length=200)] = "assumption of the study"
+    #: tier of the table `programmes` whose treatment and control groups measure this play.
+    measured_by: str | None = None
+    #: the account is no longer served: what serving it costs is saved.
+    saves_service: bool = False
+
+
+#: The defaults: round numbers of no study, there to be overridden.
+DEFAULT_PLAYS = (
+    Play(name="welcome", stages=["steady", "slowing", "overdue", "at risk"], one_time_only=True, cost=10,
+         next_purchase=1.2, source="default of clv, no study behind it"),
+    Play(name="develop", stages=["steady", "slowing"], cost=100, rate=1.05,
+         source="default of clv, no study behind it"),
+    Play(name="defend", stages=["steady", "slowing", "overdue", "at risk"], cost=100, dropout=0.8,
+         source="default of clv, no study behind it"),
+    Play(name="win back", stages=["overdue", "at risk", "lapsed", "lost"], cost=25, reactivation=0.02,
+         source="default of clv, no study behind it"),
+    Play(name="let go", rate=0, doubt=0, saves_service=True, source="by definition: nothing is bought any more"),
+)  # fmt: skip
+
+
 TABLE_NAMES = (
     "transactions",
     "accounts",
@@ -163,6 +240,9 @@ class Settings(_Strict):
     horizon: Positive = 52.0
     #: contribution margin as a share of sales.
     margin: Annotated[float, Field(gt=0, le=1)] = 0.3
+    #: whose margin: one for the study, or the column `margin_share` of accounts, or of transactions (by account,
+    #: weighted with money); accounts without one have that of the study.
+    margin_by: Literal["study", "accounts", "transactions"] = "study"
     #: effective yearly rate; converted to a continuous one, ln(1 + rate).
     discount_rate: Annotated[float, Field(ge=0, lt=10)] = 0.1
     #: probability that the intervals shown should hold.
@@ -171,6 +251,7 @@ class Settings(_Strict):
     seed: Annotated[int, Field(ge=0)] = 1
     tables: dict[str, TableSource]
     rules: Rules = Rules()
+    contracts: ContractRules = ContractRules()
     stages: StageRules = StageRules()
     selection: SelectionRules = SelectionRules()
     tiers: list[Tier] = Field(
@@ -180,6 +261,8 @@ class Settings(_Strict):
             Tier(name="1:many", cost=100, hours=1, uplift=0.03),
         ]
     )
+    #: what can be done about an account in each stage.
+    plays: list[Play] = Field(default_factory=lambda: list(DEFAULT_PLAYS))
     #: money and manager hours for the whole programme over the horizon; None: no limit.
     budget: NotNegative | None = None
     hours: NotNegative | None = None
@@ -193,6 +276,14 @@ class Settings(_Strict):
         if "transactions" not in tables:
             raise ValueError("the table 'transactions' is required")
         return tables
+
+    @field_validator("plays")
+    @classmethod
+    def _distinct_plays(cls, plays: list[Play]) -> list[Play]:
+        names = [play.name for play in plays]
+        if len(set(names)) != len(names):
+            raise ValueError(f"play names must differ: {', '.join(names)}")
+        return plays
 
     @field_validator("tiers")
     @classmethod

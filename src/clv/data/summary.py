@@ -12,6 +12,7 @@ import pandas as pd
 from clv.data.settings import Grain, Unit
 from clv.data.summary_checks import check_size, checked
 from clv.data.units import DAYS
+from clv.data.whole_logs import FINE, whole_logs
 from clv.errors import DataError, SettingsError
 
 Engine = Literal["pandas", "duckdb"]
@@ -26,6 +27,7 @@ def summarise(
     grain: Grain = "D",
     unit: Unit = "W",
     engine: Engine = "pandas",
+    log_waits: bool = False,
 ) -> pd.DataFrame:
     """Summarise each account's purchases (Fader, Hardie and Lee, 2005, section 2; the data of the BG/NBD model).
 
@@ -46,13 +48,17 @@ def summarise(
         Unit of recency and T: 1, 7, 365.25 / 12 or 365.25 days.
     engine : {"pandas", "duckdb"}
         Who computes; the tables are equal.
+    log_waits : bool
+        Whether to add the column log_waits, by which (M)BG/CNBD-k models choose k on the full likelihood.
 
     Returns
     -------
     pandas.DataFrame
         Index account_id, sorted; frequency (int64, purchases after the first), recency and T (float64, in the
         unit), monetary_value (float64, mean money of the purchases after the first, 0 if there is none), first
-        and last (datetime64[ns], beginnings of intervals). ``attrs["clv"]`` holds unit, grain and as_of.
+        and last (datetime64[ns], beginnings of intervals); where asked for, log_waits (float64, the sum of the
+        logarithms of the waits between successive purchases, in the unit; 0 if there is none).
+        ``attrs["clv"]`` holds unit, grain and as_of.
 
     Raises
     ------
@@ -74,15 +80,17 @@ def summarise(
     if engine == "duckdb":
         from clv.data.summary_duckdb import aggregate
 
-        totals, last = aggregate(transactions, last, grain)
+        totals, last = aggregate(transactions, last, grain, log_waits=log_waits)
     elif isinstance(transactions, pd.DataFrame):
-        totals, last = _aggregate(transactions, last, grain)
+        totals, last = _aggregate(transactions, last, grain, log_waits=log_waits)
     else:
         raise SettingsError("the pandas engine takes a DataFrame.", mend="Say engine='duckdb' for a Parquet file.")
     return _finish(totals, last, grain, unit)
 
 
-def _aggregate(lines: pd.DataFrame, last: np.datetime64 | None, grain: Grain) -> tuple[pd.DataFrame, np.datetime64]:
+def _aggregate(
+    lines: pd.DataFrame, last: np.datetime64 | None, grain: Grain, *, log_waits: bool
+) -> tuple[pd.DataFrame, np.datetime64]:
     """Count and add up by account; the same columns as `clv.data.summary_duckdb.aggregate`."""
     days = lines["date"].to_numpy(dtype="datetime64[ns]").astype("datetime64[D]")
     last = days.max() if last is None else last
@@ -113,6 +121,11 @@ def _aggregate(lines: pd.DataFrame, last: np.datetime64 | None, grain: Grain) ->
             "first_money": total[begins],
         }
     )
+    if log_waits:
+        waits = np.diff(when, prepend=0)
+        waits[begins] = 0
+        logs = whole_logs(int(waits.max(initial=0)))[waits]
+        totals["logs"] = np.add.reduceat(logs, begins) if len(begins) else np.zeros(0, dtype="int64")
     return totals, last
 
 
@@ -140,6 +153,8 @@ def _finish(totals: pd.DataFrame, last: np.datetime64, grain: Grain, unit: Unit)
         },
         index=pd.Index(pd.Series(totals["account_id"].tolist(), dtype=str), name="account_id"),
     )
+    if "logs" in totals:
+        summary["log_waits"] = totals["logs"].to_numpy(dtype="int64") / FINE - frequency * np.log(DAYS[unit])
     summary.attrs["clv"] = {"unit": unit, "grain": grain, "as_of": str(last)}
     return summary
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from clv.data.settings import Grain
+from clv.data.whole_logs import whole_logs
 from clv.errors import DataError
 
 _NUMBERS = (
@@ -40,18 +41,24 @@ WITH lines AS (
 ), purchases AS (
     SELECT account_id, {start} AS start, sum(money) AS money
     FROM lines GROUP BY ALL HAVING sum(money) > 0 OR min(money) >= 0
-)
+){waits}
 SELECT CAST(account_id AS VARCHAR) AS account_id,
        date_diff('day', DATE '1970-01-01', min(start)) AS first,
        date_diff('day', DATE '1970-01-01', max(start)) AS last,
        count(*) AS purchases,
        CAST(sum(money) AS BIGINT) AS money,
-       CAST(arg_min(money, start) AS BIGINT) AS first_money
-FROM purchases GROUP BY account_id
+       CAST(arg_min(money, start) AS BIGINT) AS first_money{logs}
+FROM {source} GROUP BY account_id
 """
 
+# With the logarithm of each wait, a whole number from a table: no engine's own logarithm, no order of adding.
+_WAITS = """, waits AS (
+    SELECT *, date_diff('day', lag(start) OVER (PARTITION BY account_id ORDER BY start), start) AS wait FROM purchases
+)"""
+_LOGS = ", CAST(coalesce(sum(logs), 0) AS BIGINT) AS logs"
+
 _FAULTS = """
-SELECT max(CAST(date AS DATE)) AS last,
+SELECT max(CAST(date AS DATE)) AS last, min(CAST(date AS DATE)) AS first,
        count(*) FILTER (account_id IS NULL) AS account_id,
        count(*) FILTER (date IS NULL) AS date,
        count(*) FILTER (amount IS NULL OR NOT isfinite(CAST(amount AS DOUBLE))
@@ -61,7 +68,7 @@ FROM {table}
 
 
 def aggregate(
-    transactions: pd.DataFrame | str | Path, last: np.datetime64 | None, grain: Grain
+    transactions: pd.DataFrame | str | Path, last: np.datetime64 | None, grain: Grain, *, log_waits: bool = False
 ) -> tuple[pd.DataFrame, np.datetime64]:
     """Count and add up by account.
 
@@ -73,12 +80,14 @@ def aggregate(
         Last day that counts; None: the last one there is.
     grain : {"D", "W", "M"}
         Interval within which purchases count as one.
+    log_waits : bool
+        Whether to add up the logarithms of waits.
 
     Returns
     -------
     totals : pandas.DataFrame
         account_id, first and last (days since 1970-01-01, beginnings of intervals), purchases, money and
-        first_money (millionths).
+        first_money (millionths); logs (2⁻⁴⁰), if asked for.
     last : numpy.datetime64
         The last day that counts.
 
@@ -88,11 +97,10 @@ def aggregate(
         No such file, a column is missing or a value is, or money is too large.
     """
     import duckdb
+    import pyarrow as pa
 
     with duckdb.connect(":memory:", config={"autoinstall_known_extensions": "false"}) as connection:
         if isinstance(transactions, pd.DataFrame):
-            import pyarrow as pa
-
             connection.register("lines_in", pa.Table.from_pandas(transactions, preserve_index=False))
             table = "lines_in"
         else:
@@ -105,7 +113,7 @@ def aggregate(
             if not connection.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0]:
                 raise DataError("has no rows.", table="transactions", mend="See what was rejected.")
             _check_columns(described)
-            newest, *empty = connection.execute(_FAULTS.format(table=table)).fetchall()[0]
+            newest, oldest, *empty = connection.execute(_FAULTS.format(table=table)).fetchall()[0]
             for column, number in zip(("account_id", "date", "amount"), empty, strict=True):
                 if number:
                     raise DataError(
@@ -115,7 +123,13 @@ def aggregate(
                         mend="Read the table with clv.read_transactions, which sets such rows aside.",
                     )
             last = np.datetime64(newest, "D") if last is None else last
-            query = _QUERY.format(table=table, start=_START[grain])
+            parts = {"waits": "", "logs": "", "source": "purchases"}
+            if log_waits:
+                span = np.datetime64(newest, "D") - np.datetime64(oldest, "D")
+                logs = whole_logs(int(span / np.timedelta64(1, "D")) + 31)
+                connection.register("logs_in", pa.table({"days": np.arange(len(logs)), "logs": logs}))
+                parts = {"waits": _WAITS, "logs": _LOGS, "source": "waits LEFT JOIN logs_in ON wait = days"}
+            query = _QUERY.format(table=table, start=_START[grain], **parts)
             return connection.sql(query, params={"last": str(last)}).to_arrow_table().to_pandas(), last
         except duckdb.Error as fault:
             said = " ".join(str(fault).split())[:300]

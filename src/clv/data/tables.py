@@ -45,6 +45,8 @@ def _schema(name: str, about: str, columns: dict[str, pa.Column], **kwargs: Any)
 
 _SHARE = pa.Check.in_range(0, 1)
 _NOT_NEGATIVE = pa.Check.ge(0)
+#: below 0 where serving costs more than it brings.
+_MARGIN = pa.Check.le(1)
 _ACCOUNT = _column("id", "The account: a company that buys or may buy. A string, whatever it looks like.")
 
 INPUTS: dict[str, pa.DataFrameSchema] = {
@@ -62,6 +64,9 @@ INPUTS: dict[str, pa.DataFrameSchema] = {
             "quantity": _column("number", "Units; negative in a return.", required=False),
             "unit_price": _column("number", "Price of one unit.", required=False),
             "discount": _column("number", "Share of the list price given as discount.", _SHARE, required=False),
+            "margin_share": _column(
+                "number", "Contribution margin of the line, as a share of its amount.", _MARGIN, required=False
+            ),
         },
     ),
     "accounts": _schema(
@@ -78,6 +83,9 @@ INPUTS: dict[str, pa.DataFrameSchema] = {
             "manager": _column("text", "Our account manager.", required=False),
             "parent_id": _column("id", "The account that owns it.", required=False),
             "created": _column("date", "When it entered our books.", required=False),
+            "margin_share": _column(
+                "number", "Its contribution margin as a share of sales, if it has its own.", _MARGIN, required=False
+            ),
         },
     ),
     "contacts": _schema(
@@ -142,6 +150,12 @@ INPUTS: dict[str, pa.DataFrameSchema] = {
             "value": _column("number", "Money of the term.", _NOT_NEGATIVE),
             "renewed": _column("flag", "Was renewed; empty while running.", required=False),
             "reason": _column("text", "Reason of loss, if not renewed.", required=False),
+            "term_number": _column(
+                "integer",
+                "Number of the term, 1 for the first; the first one seen may be a later one.",
+                pa.Check.ge(1),
+                required=False,
+            ),
         },
     ),
     "wallets": _schema(
@@ -173,12 +187,17 @@ RUN_TABLES: dict[str, pa.DataFrameSchema] = {
     ),
     "customer_value": _schema(
         "customer_value",
-        "One row an account that bought: what it is worth over the horizon.",
+        "One row an account that bought or has a contract: what it is worth over the horizon.",
         {
             "account_id": _column("id", "The account.", unique=True),
-            "p_alive": _column("number", "Probability that it still buys from us.", _SHARE),
+            "p_alive": _column("number", "Probability that it still brings us money.", _SHARE),
             "expected_purchases": _column("number", "Expected purchases over the horizon.", _NOT_NEGATIVE),
             "expected_spend": _column("number", "Expected money of one purchase."),
+            "expected_renewals": _column(
+                "number", "Expected renewals of contracts over the horizon.", _NOT_NEGATIVE, required=False
+            ),
+            "clv_transactions": _column("number", "Part of clv that purchases bring.", required=False),
+            "clv_contracts": _column("number", "Part of clv that contracts bring.", required=False),
             "clv": _column("number", "Discounted expected contribution margin over the horizon."),
             "lower": _column("number", "Lower end of its credible interval.", required=False),
             "upper": _column("number", "Upper end of its credible interval.", required=False),
@@ -192,10 +211,47 @@ RUN_TABLES: dict[str, pa.DataFrameSchema] = {
             "stage": _column("text", "steady, slowing, overdue, at risk, lapsed or lost."),
             "p_alive": _column("number", "Probability that it still buys from us.", _SHARE),
             "silence_probability": _column("number", "Probability that it would be silent this long if alive.", _SHARE),
+            "p_no_purchase": _column(
+                "number", "Probability that it buys nothing in the next quarter, gone or quiet.", _SHARE, required=False
+            ),
+            "rhythm_p_value": _column(
+                "number", "p-value of an unchanged rhythm: small where orders come more slowly.", _SHARE, required=False
+            ),
             "silent": _column("number", "Time since the last purchase, in the unit.", _NOT_NEGATIVE),
             "expected_purchases": _column("number", "Expected purchases over the horizon.", _NOT_NEGATIVE),
             "rule_stage": _column("text", "Stage by the rule of thumb: active, lapsing or inactive."),
             "sentence": _column("text", "What the stage means for this account, in words."),
+        },
+    ),
+    "stage_history": _schema(
+        "stage_history",
+        "One row a stay of an account in a churn stage, by month-ends.",
+        {
+            "account_id": _column("id", "The account."),
+            "from": _column("date", "First month-end at which it was there."),
+            "to": _column("date", "Last month-end at which it was there."),
+            "stage": _column("text", "steady, slowing, overdue, at risk, lapsed or lost."),
+        },
+    ),
+    "plays": _schema(
+        "plays",
+        "One row an account that bought: what to do about it (rule C4).",
+        {
+            "account_id": _column("id", "The account.", unique=True),
+            "stage": _column("text", "steady, slowing, overdue, at risk, lapsed or lost."),
+            "play": _column("text", "Name of the play, or no play."),
+            "gain": _column("number", "Expected discounted margin that the play adds, before its cost."),
+            "cost": _column("number", "Cost of the play; below 0 where cost to serve is saved."),
+            "net": _column("number", "Gain less cost."),
+            "lower": _column("number", "Lower end of the interval of net."),
+            "upper": _column("number", "Upper end of the interval of net."),
+            "p_worth": _column(
+                "number", "Probability that net is above 0; empty without a play.", _SHARE, required=False
+            ),
+            "evidence": _column(
+                "text", "Where the effect is from: assumed, partly measured, measured, by definition.", required=False
+            ),
+            "sentence": _column("text", "Why this play, in words."),
         },
     ),
     "account_selection": _schema(

@@ -9,12 +9,10 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import betainc, betaln, gammaln, xlog1py, xlogy
 
-from clv.errors import SettingsError
 from clv.value.covariates import Covariates, StaticCovariates
 from clv.value.estimation.best_fit import Likelihood
-from clv.value.estimation.checks import Floats, History, label_simulated, positive, purchase_history
+from clv.value.estimation.checks import Floats, History, label_simulated, purchase_history
 from clv.value.estimation.patterns import compress
 from clv.value.estimation.priors import Prior, WeakPrior
 from clv.value.expectation.living import purchases_while_alive
@@ -23,7 +21,7 @@ from clv.value.likelihood.beta_geo_likelihood import BetaGeoLikelihood
 from clv.value.likelihood.covariate_names import parameter_names, weak_prior
 from clv.value.uncertainty.predictive import Future, leaving_with_a_purchase
 
-_BLOCK = 16_384
+_BLOCK = 8_192
 
 
 class BetaGeoModel(StaticCovariates):
@@ -108,10 +106,22 @@ class BetaGeoModel(StaticCovariates):
 
         The paper's likelihood as completed in Fader, Hardie & Lee (2008), Computing P(alive) using the BG/NBD model.
         """
+        r, alpha, a, b = self._values()
         out = np.empty(len(history.T))
-        for start in range(0, len(out), _BLOCK):  # blocks stay in the cache
-            rows = slice(start, start + _BLOCK)
-            out[rows] = _alive(self._values(), History(*(column[rows] for column in history)))
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):  # infinite odds: 0; without purchases: 1
+            for start in range(0, len(out), _BLOCK):  # blocks stay in the cache
+                x, recency, T = (column[start : start + _BLOCK] for column in history)
+                odds = np.subtract(T, recency, out=out[start : start + _BLOCK])
+                odds /= alpha + recency
+                odds += 1.0
+                np.log(odds, out=odds)
+                odds *= r + x
+                np.exp(odds, out=odds)
+                odds *= a
+                odds /= x + (b - 1)
+                odds += 1.0
+                np.reciprocal(odds, out=odds)
+                np.putmask(odds, x == 0, 1.0)
         return out
 
     def _asked(self, summary: pd.DataFrame) -> tuple[Floats, Callable[..., Floats]]:
@@ -129,39 +139,6 @@ class BetaGeoModel(StaticCovariates):
             return purchases_while_alive(r + x, alpha + T, a, b + x, horizon=horizon, rate=rate)
 
         return evaluate(living, history.frequency, history.T, offset=alpha, places=places)
-
-    def purchase_probability(self, n: ArrayLike, t: float) -> Any:
-        """Return the probability that a new account makes `n` repeat purchases in time `t`.
-
-        Parameters
-        ----------
-        n : int or array-like of int
-        t : float
-
-        Returns
-        -------
-        float or ndarray
-            As `n`.
-
-        Notes
-        -----
-        Fader, Hardie & Lee (2005), eq. 8; its finite sum is the upper tail of a negative binomial, an incomplete
-        beta function.
-        """
-        r, alpha, a, b = self._values()
-        span = positive(t, "t", zero=True)
-        count = np.asarray(n, dtype=float)
-        if not (np.isfinite(count).all() and (count >= 0).all() and (count == np.rint(count)).all()):
-            raise SettingsError(f"n is {n!r}.", mend="Give whole numbers of 0 or more.")
-        with np.errstate(under="ignore"):
-            stays = np.exp(
-                betaln(a, b + count) - betaln(a, b) + gammaln(r + count) - gammaln(r) - gammaln(count + 1)
-                - xlog1py(r, span / alpha) + xlogy(count, span / (alpha + span))
-            )  # fmt: skip
-            some = np.maximum(count, 1)
-            went = np.exp(betaln(a + 1, b + some - 1) - betaln(a, b)) * betainc(some, r, span / (alpha + span))
-        value = stays + np.where(count > 0, went, 0.0)
-        return float(value) if np.ndim(n) == 0 else value
 
     def draw_latent(
         self, parameters: Floats, history: History, rng: np.random.Generator

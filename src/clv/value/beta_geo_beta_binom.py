@@ -24,9 +24,11 @@ from clv.value.estimation.checks import (
 from clv.value.estimation.distinct import distinct_rows
 from clv.value.estimation.patterns import Patterns, compress
 from clv.value.estimation.priors import Prior, WeakPrior
+from clv.value.likelihood.beta_geo_beta_binom_alive import alive_by_draw
 from clv.value.likelihood.beta_geo_beta_binom_likelihood import BetaGeoBetaBinomLikelihood
 from clv.value.likelihood.opportunities import geometric_sum, rising, silence_quantile, whole
 from clv.value.purchase_model import PurchaseModel
+from clv.value.uncertainty.cubature import averaged
 from clv.value.uncertainty.predictive import Future
 
 
@@ -104,6 +106,7 @@ class BetaGeoBetaBinomModel(PurchaseModel):
         rounds = geometric_sum(gamma, delta + n + 1, count=whole(horizon, "the horizon"), rate=rate)
         return np.asarray(mean * np.exp(-rate) * rounds)
 
+    @averaged
     def expected_purchases_new(self, t: ArrayLike) -> Any:
         """Return the expected number of repeat purchases of an account at `t` opportunities after its first purchase.
 
@@ -122,6 +125,7 @@ class BetaGeoBetaBinomModel(PurchaseModel):
         value = first * geometric_sum(gamma, delta + 1, count=np.asarray(spans), rate=0.0)
         return float(value[0]) if np.ndim(t) == 0 else value.reshape(np.shape(t))
 
+    @averaged
     def purchase_probability(self, n: ArrayLike, t: float) -> Any:
         """Return the probability that a new account buys at `n` of the next `t` opportunities.
 
@@ -165,6 +169,32 @@ class BetaGeoBetaBinomModel(PurchaseModel):
         alpha, beta, _, _ = self._values()
         value = np.exp(betaln(alpha + x, beta + n - x) - betaln(alpha + x, beta + last - x))
         return pd.Series(np.minimum(value, 1.0), index=summary.index, name="silence_probability")
+
+    @averaged
+    def no_purchase_probability(self, summary: pd.DataFrame, t: float) -> pd.Series:
+        """Return the probability that each account passes over all opportunities of the next time `t`.
+
+        Parameters
+        ----------
+        summary : pandas.DataFrame
+        t : float
+            Of a broken number only the whole opportunities count.
+
+        Returns
+        -------
+        pandas.Series, name p_no_purchase
+            1 − P(alive) Σ E[p (1 − p)^(j−1)] E[(1 − θ)^(j−1)], j = 1 … t, under the posterior of an account that is
+            alive at the next opportunity: p ~ Beta(alpha + x, beta + n − x), θ ~ Beta(gamma, delta + n + 1).
+        """
+        (x, _, n), span = self._history(summary), int(positive(t, "t", zero=True) + 1e-9)
+        alpha, beta, gamma, delta = self._values()
+        buys, stays, total = (alpha + x) / (alpha + beta + n), np.ones(len(x)), np.zeros(len(x))
+        for j in range(span):
+            total += buys * stays
+            buys = buys * (beta + n - x + j) / (alpha + beta + n + j + 1)
+            stays = stays * (delta + n + 1 + j) / (gamma + delta + n + 1 + j)
+        value = 1 - self.probability_alive(summary).to_numpy() * total
+        return pd.Series(np.clip(value, 0.0, 1.0), index=summary.index, name="p_no_purchase")
 
     def purchase_interval(self, summary: pd.DataFrame, q: float) -> pd.Series:
         """Return the quantile of each living account's time from its last to its next purchase, in opportunities.
@@ -262,14 +292,9 @@ class BetaGeoBetaBinomModel(PurchaseModel):
             Probabilities to buy at, and to be lost before, each later opportunity.
         """
         parameters = np.atleast_2d(np.asarray(parameters, dtype=float))
-        distinct, code = distinct_rows(*history)
-        odds = np.empty((len(distinct[0]), len(parameters)))
-        for draw, row in enumerate(parameters):
-            model = type(self).from_parameters(**dict(zip(self._names, row, strict=True)))
-            odds[:, draw] = model._alive(History(*distinct))
         alpha, beta, gamma, delta = parameters.T
         x, n = history.frequency[:, None], history.T[:, None]
-        alive = rng.random((len(x), len(parameters))) < odds[code]
+        alive = rng.random((len(x), len(parameters))) < alive_by_draw(parameters, history)
         p = rng.beta(alpha + x, beta + n - x)
         return alive, p, rng.beta(np.broadcast_to(gamma, p.shape), delta + n + 1)
 

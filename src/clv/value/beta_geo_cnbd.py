@@ -34,8 +34,20 @@ class BetaGeoCNBDModel(ChosenSteps):
     Notes
     -----
     Parameters need frequency, recency and T only. To compare likelihoods over k the summary may carry a column
-    ``log_waits``, the sum of the logarithms of an account's waits; without it the likelihood is that of (x, t_x), to
-    the measure by which k = 1 is the likelihood of BG/NBD (see `clv.value.likelihood.beta_geo_cnbd_likelihood`).
+    ``log_waits``, the sum of the logarithms of an account's waits (``clv.summarise(..., log_waits=True)``); without it
+    the likelihood is that of (x, t_x), to the measure by which k = 1 is the likelihood of BG/NBD (see
+    `clv.value.likelihood.beta_geo_cnbd_likelihood`). It matters: in books of 250 accounts the right k of 1, 2, 3, 5 was
+    found in 47 of 48 with the waits and in 27 of 48 without; on Online Retail the deviance of the 27 weeks after 3 June
+    2011 is 2.00 with them (k = 2) and 2.13 without (k = 3; BG/NBD: 1.99).
+
+    Regular waits leave less to chance, so that intervals are narrower and hide less of what no model of the family
+    has: rates that change. On Online Retail waits are as regular as k = 2 says (accounts with seven or more purchases:
+    2 % of waits below a tenth of their mean; 10 % under k = 1), and its squared errors over the 13 weeks after June
+    2011 are 1.04 of the predictive variance (k = 1: 0.81, too wide); over those after August, when the shops stock up
+    for Christmas, 1.89 (k = 1: 1.48). Simulated regular buyers give 1.02 (0.75) at constant rates, and 1.46 (1.06)
+    where the logarithm of each one's rate wanders by .5. So k = 1 covers better there for a wrong reason: what it
+    takes for chance makes room for the drift. Where forecasts are for a season of their own, look at the coverage in
+    `clv.backtest` before k > 1 is used.
 
     Expectations are those of the model itself, by averaging over the phase in which each account is; not the
     approximation by an NBD with rate λ/k.

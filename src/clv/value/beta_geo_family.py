@@ -31,9 +31,10 @@ from clv.value.expectation.erlang_living import erlang_purchases
 from clv.value.expectation.surface import evaluate
 from clv.value.likelihood.beta_geo_cnbd_likelihood import BetaGeoCNBDLikelihood, log_constant
 from clv.value.likelihood.beta_geo_likelihood import BetaGeoLikelihood
-from clv.value.likelihood.erlang import phase_shares, phases, silence, silence_quantile, step_tails
+from clv.value.likelihood.erlang import phase_shares, phase_sum, silence, silence_quantile, step_tails
 from clv.value.purchase_model import PurchaseModel
 from clv.value.uncertainty.credible import discounted_rate
+from clv.value.uncertainty.cubature import averaged
 from clv.value.uncertainty.predictive import Future, leaving_with_a_purchase
 
 
@@ -89,8 +90,7 @@ class BetaGeoFamily(PurchaseModel):
         odds = R * np.log1p((T - recency) / (alpha + recency)) + np.log(a)
         odds = odds - np.log(np.maximum(np.where(may, b + x + self._modified - 1, 1.0), 1e-300))
         if self._steps > 1:
-            R, w = np.broadcast_arrays(R, (T - recency) / (alpha + T))
-            odds = odds - np.log(phases(R, w, self._steps).q)
+            odds = odds - np.log(phase_sum(R, (T - recency) / (alpha + T), self._steps))
         return np.where(may, expit(-odds), 1.0)
 
     def _ahead(self, history: History, *, horizon: float, rate: float) -> Floats:
@@ -113,6 +113,7 @@ class BetaGeoFamily(PurchaseModel):
             total += shares[:, phase] * evaluate(partial(living, phase=phase), x, T, offset=alpha)
         return total
 
+    @averaged
     def purchase_probability(self, n: ArrayLike, t: float) -> Any:
         """Return the probability that a new account makes `n` repeat purchases in time `t`.
 

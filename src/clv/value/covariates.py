@@ -7,124 +7,68 @@ other parameters, so that estimation, posterior and files need no second kind; `
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import Any, ClassVar, Self, cast
+from typing import Any, Self, cast
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy.special import ndtr
 
 from clv.errors import SettingsError
+from clv.value.covariate_effects import CovariateEffects
+from clv.value.covariate_effects import Covariates as Covariates
 from clv.value.estimation.checks import (
     Floats,
     History,
     check_fitted,
-    number_column,
     positive,
     purchase_history,
     quantile_level,
+    weights,
+    whole_numbers,
 )
 from clv.value.estimation.distinct import distinct_rows
-from clv.value.likelihood.covariate_likelihood import CovariateLikelihood, Effect
+from clv.value.likelihood.covariate_likelihood import CovariateLikelihood
 from clv.value.likelihood.covariate_names import check_scale
-from clv.value.purchase_model import PurchaseModel
+from clv.value.uncertainty.cubature import averaged
 
-#: a list of columns for both processes, or one list for each.
-Covariates = Sequence[str] | Mapping[str, Sequence[str]]
-#: what a plain list of covariates means, and what `equal` makes the same.
-_BOTH = ("transaction", "lifetime")
+#: probabilities computed at a time, each of which may be an integral over some hundred points.
+_POINTS = 5_000
 
 
-class StaticCovariates(PurchaseModel):
+class StaticCovariates(CovariateEffects):
     """A purchase model whose accounts may differ by static covariates.
 
     Subclasses say which parameters each process moves, and in which module the likelihood of single accounts lives.
 
     Parameters
     ----------
-    covariates : list of str, or mapping from process to list of str, optional
-        Columns of the summary: finite numbers (0 and 1 for kinds; in a scale in which one unit is a difference worth
-        talking about). A list means both processes. γ > 0 says that a higher value buys more often (transaction: the
-        purchase rate is multiplied by e^γ) or leaves sooner (lifetime: see the model).
+    covariates : list of str or formula, or mapping from process to one of them, optional
+        A list: columns of the summary, finite numbers (0 and 1 for kinds; in a scale in which one unit is a difference
+        worth talking about). A formula, such as ``"industry + np.log(employees)"``: kinds become a column for each
+        level but the first by name (another with ``C(industry, ref="retail")``), numbers may be transformed
+        (``center(...)``, ``scale(...)``, ``np.log(...)``, arithmetic within ``I(...)``), ``a:b`` and ``a*b`` are
+        interactions. What it leaves to the data is learnt in the fit, kept in `designs_` and saved with the model; an
+        account with a level that was not there then, or without a value, is refused. One list or formula alone means
+        both processes. γ > 0 says that a higher value buys more often (transaction: the purchase rate is multiplied by
+        e^γ) or leaves sooner (lifetime: see the model).
     equal : list of str, optional
-        Covariates with the same γ in both processes.
+        Covariates (columns of the design, or terms of the formula) with the same γ in both processes.
     penalty : float
         Half of it times Σγ² is taken off the log-likelihood in the fit (ridge; a normal prior with variance
         1 / penalty); `log_likelihood_` is without it. The weak prior on γ is normal with standard deviation 1.5.
     """
 
-    #: process → base parameter → sign with which γz enters its logarithm.
-    _processes: ClassVar[dict[str, dict[str, float]]]
-    #: base parameters that are times.
-    _times: ClassVar[tuple[str, ...]]
-    #: module with log_likelihood, alive, ahead and latent of accounts with parameters of their own.
-    _account_rows: ClassVar[str]
-
-    covariates: Covariates | None
-    equal: Sequence[str] | None
-    penalty: float
-
-    def _columns(self) -> dict[str, tuple[str, ...]]:
-        """Return the covariates of each process."""
-        given = getattr(self, "covariates", None)
-        if not given:
-            return dict.fromkeys(self._processes, ())
-        if isinstance(given, str):
-            raise SettingsError(f"covariates is {given!r}.", mend="Give a list of columns.")
-        if not isinstance(given, Mapping):
-            given = dict.fromkeys(_BOTH, given)
-        if unknown := set(given) - set(self._processes):
-            raise SettingsError(
-                f"covariates has {', '.join(sorted(unknown))}; the processes are {', '.join(self._processes)}.",
-                mend="Name the processes, or give one list for all.",
-            )
-        columns = {process: tuple(given.get(process, ())) for process in self._processes}
-        if any(len(set(names)) < len(names) for names in columns.values()):
-            raise SettingsError("covariates names a column twice.", mend="Name each column once.")
-        return columns
-
-    def _effects(self) -> list[tuple[str, str]]:
-        """List (process, covariate) of each coefficient; process "equal" where it is the same in all."""
-        columns = self._columns()
-        same = tuple(getattr(self, "equal", None) or ())
-        for covariate in same:
-            if not all(covariate in columns[process] for process in _BOTH):
-                raise SettingsError(
-                    f"equal names {covariate!r}, which is not a covariate of both processes.",
-                    mend="Name it in covariates, for transaction and lifetime.",
-                )
-        own = [
-            (process, name)
-            for process, names in columns.items()
-            for name in names
-            if not (name in same and process in _BOTH)
-        ]
-        return own + [("equal", name) for name in same]
-
-    def _all_columns(self) -> list[str]:
-        return list(dict.fromkeys(name for names in self._columns().values() for name in names))
-
-    def _design(self, accounts: pd.DataFrame) -> Floats:
-        """Read the covariates, shape (accounts, columns)."""
-        return np.column_stack([number_column(accounts, name, least=-np.inf) for name in self._all_columns()])
-
-    def _signs(self) -> tuple[Effect, ...]:
-        """Say what each coefficient moves."""
-        base, columns = list(type(self)._names), self._all_columns()
-
-        def moved(process: str) -> dict[int, float]:
-            chosen = _BOTH if process == "equal" else (process,)
-            return {base.index(name): sign for part in chosen for name, sign in self._processes[part].items()}
-
-        return tuple(Effect(columns.index(name), moved(process)) for process, name in self._effects())
-
     def _covariate_likelihood(self, summary: pd.DataFrame, weight: Floats | None) -> CovariateLikelihood:
+        if weight is not None and not weight.all():  # accounts that do not count need not be readable
+            summary, weight = summary[weight > 0], weight[weight > 0]
         base, design = type(self)._names, self._design(summary)
         check_scale(design, self._all_columns())
+        rows = import_module(self._account_rows)
         return CovariateLikelihood(
-            import_module(self._account_rows).log_likelihood,
+            rows.log_likelihood,
+            rows.log_values,
             purchase_history(summary),
             design,
             self._signs(),
@@ -137,25 +81,13 @@ class StaticCovariates(PurchaseModel):
 
     def fit(self, summary: pd.DataFrame, y: Any = None, *, sample_weight: ArrayLike | None = None) -> Self:
         """Fit the model; see `clv.value.estimation.base.Estimator.fit`. Covariates are columns of `summary`."""
+        self._learn(summary, weights(sample_weight, summary))
         super().fit(summary, y, sample_weight=sample_weight)
         if self._effects() and self.penalty:
             self.log_likelihood_ += self._shrunk()
             if self.estimate_ == "maximum likelihood":
                 self.estimate_ = "penalised likelihood"
         return self
-
-    def _nests(self, small: Any) -> bool:
-        """Say whether a fitted model is this one with effects left out, or made equal in both processes."""
-        if type(small) is not type(self):
-            return False
-        mine, theirs = set(self._effects()), set(small._effects())
-
-        def known(process: str, covariate: str) -> bool:
-            if (process, covariate) in mine:
-                return True
-            return process == "equal" and all((each, covariate) in mine for each in _BOTH)
-
-        return mine != theirs and all(known(*effect) for effect in theirs)
 
     def score(self, summary: pd.DataFrame, y: Any = None, *, sample_weight: ArrayLike | None = None) -> float:
         """Return the mean log-likelihood of accounts, held-out ones for instance; without prior and penalty."""
@@ -164,33 +96,6 @@ class StaticCovariates(PurchaseModel):
             return mean
         total = len(summary) if sample_weight is None else float(np.sum(np.asarray(sample_weight, dtype=float)))
         return mean + self._shrunk() / total
-
-    def _shrunk(self) -> float:
-        """Return what the penalty takes off the log-likelihood at the estimates."""
-        if not getattr(self, "penalty", 0.0) or not self._effects():
-            return 0.0
-        gamma = np.log(self.params_.to_numpy()[len(type(self)._names) :])
-        return 0.5 * float(self.penalty) * float(gamma @ gamma)
-
-    @property
-    def coefficients_(self) -> pd.DataFrame:
-        """Effects of covariates on the logarithm.
-
-        Index process and covariate; estimate (γ), standard_error, z, p_value (two-sided Wald test of γ = 0) and
-        ratio (e^γ).
-        """
-        check_fitted(self)
-        base = len(type(self)._names)
-        ratio = self.params_.to_numpy()[base:]
-        error = np.sqrt(np.diag(self.log_covariance_))[base:]
-        estimate = np.log(ratio)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            z = estimate / error
-        index = pd.MultiIndex.from_tuples(self._effects(), names=["process", "covariate"])
-        return pd.DataFrame(
-            {"estimate": estimate, "standard_error": error, "z": z, "p_value": 2 * ndtr(-np.abs(z)), "ratio": ratio},
-            index=index,
-        )
 
     def _base_values(self) -> tuple[float, ...]:
         """Return the base parameters of a model without covariates."""
@@ -222,7 +127,7 @@ class StaticCovariates(PurchaseModel):
         Parameters
         ----------
         covariates : mapping
-            A number for each column.
+            A value for each column that the covariates are made of.
 
         Returns
         -------
@@ -234,6 +139,7 @@ class StaticCovariates(PurchaseModel):
         named = {name: float(np.ravel(v)[0]) for name, v in zip(type(self)._names, values, strict=True)}
         return type(self).from_parameters(unit=self.unit_, **named)
 
+    @averaged
     def probability_alive(self, summary: pd.DataFrame) -> pd.Series:
         """Return the probability that each account will buy again, given its history (and its covariates).
 
@@ -281,6 +187,7 @@ class StaticCovariates(PurchaseModel):
         value = rows.ahead(values, past, horizon=horizon, rate=rate) * rows.alive(values, past)
         return np.asarray(value)[code]
 
+    @averaged
     def expected_purchases_new(self, t: ArrayLike, accounts: pd.DataFrame | None = None) -> Any:
         """Return the expected number of repeat purchases of an account in the time `t` after its first purchase.
 
@@ -300,6 +207,7 @@ class StaticCovariates(PurchaseModel):
             return super().expected_purchases_new(t)
         return self.discounted_purchases_new(accounts, 0.0, float(np.asarray(t))).rename("expected_purchases")
 
+    @averaged
     def discounted_purchases_new(self, accounts: pd.DataFrame, rate: float, horizon: float | None = None) -> pd.Series:
         """Return the expected repeat purchases of prospects, each discounted to the day of their first purchase.
 
@@ -325,6 +233,40 @@ class StaticCovariates(PurchaseModel):
         elif end > 0:
             value = none + self._ahead(History(*np.zeros((3, 1))), horizon=end, rate=rate)
         return pd.Series(value, index=accounts.index, name="discounted_expected_purchases")
+
+    @averaged
+    def purchase_probability(self, n: ArrayLike, t: ArrayLike, accounts: pd.DataFrame | None = None) -> Any:
+        """Return the probability that an account makes `n` repeat purchases in the time `t` after its first.
+
+        Parameters
+        ----------
+        n : int or array-like of int
+        t : float
+            Or, with `accounts`, one for each of them.
+        accounts : pandas.DataFrame, optional
+            Their covariates, one row each. Needed where the model has covariates.
+
+        Returns
+        -------
+        float or ndarray (as `n`), or pandas.DataFrame (accounts × n)
+        """
+        count = whole_numbers(n, "n")
+        mass = import_module(self._account_rows).mass
+        if accounts is None:
+            value = mass(self._base_values(), count, np.asarray(positive(float(np.asarray(t)), "t", zero=True)))
+            return float(value) if np.ndim(n) == 0 else value
+        check_fitted(self)
+        spans = np.broadcast_to(np.asarray(t, dtype=float), len(accounts))
+        if len(spans) and not (np.isfinite(spans).all() and spans.min() >= 0):
+            raise SettingsError("t is not finite, or below 0, for some account.", mend="Give finite times.")
+        own = self._account_values(accounts) if self._effects() else self._base_values()
+        distinct, code = distinct_rows(spans, *(np.broadcast_to(v, len(accounts)) for v in own))
+        many, out = np.ravel(count), np.empty((len(distinct[0]), count.size))
+        block = max(1, _POINTS // max(1, count.size))
+        for start in range(0, len(out), block):
+            span, *values = (column[start : start + block, None] for column in distinct)
+            out[start : start + block] = mass(tuple(values), many, span)
+        return pd.DataFrame(out[code], index=accounts.index, columns=many.astype(int))
 
     def silence_probability(self, summary: pd.DataFrame) -> pd.Series:
         """Return the probability that a living account would have been silent for T − recency or longer."""
@@ -389,11 +331,12 @@ class StaticCovariates(PurchaseModel):
         """
         rng = np.random.default_rng(seed)
         span = np.broadcast_to(np.asarray(T, dtype=float), len(accounts))
-        design = pd.DataFrame(self._design(accounts), columns=self._all_columns())
         parts = []
-        for rows in design.groupby(self._all_columns(), sort=True).indices.values():
-            each = {name: float(design[name].iloc[rows[0]]) for name in self._all_columns()}
-            part = self.at(each).simulate(span[rows], rng)[["frequency", "recency", "T"]]  # type: ignore[attr-defined]
+        _, code = distinct_rows(*self._design(accounts).T)
+        for kind in range(int(code.max(initial=-1)) + 1):
+            rows = np.flatnonzero(code == kind)
+            model = self.at(accounts.iloc[rows[0]])
+            part = model.simulate(span[rows], rng)[["frequency", "recency", "T"]]  # type: ignore[attr-defined]
             parts.append(part.set_index(rows))
         drawn = pd.concat(parts).sort_index().set_index(accounts.index)
         out = pd.concat([drawn, accounts], axis=1)

@@ -14,7 +14,7 @@ from clv.value.estimation.checks import Floats, check_fitted, frequency_column, 
 from clv.value.estimation.priors import Prior, WeakPrior
 from clv.value.likelihood.gamma_gamma_likelihood import GammaGammaLikelihood
 
-_BLOCK = 16_384
+_BLOCK = 8_192
 
 
 class GammaGammaModel(Estimator):
@@ -110,16 +110,18 @@ class GammaGammaModel(Estimator):
         check_fitted(self)
         frequency, spend = _columns(summary)
         p, q, v = (float(value) for value in self.params_)
-        value = np.empty(len(frequency))
+        value, has_mean = np.empty(len(frequency)), self.has_mean
         for start in range(0, len(value), _BLOCK):  # blocks stay in the cache
             rows = slice(start, start + _BLOCK)
-            x = frequency[rows]
-            own = np.where(x > 0, spend[rows], 0.0)
-            if self.has_mean:
-                value[rows] = p * (v + x * own) / (p * x + q - 1)
+            px = p * frequency[rows]
+            if has_mean:
+                total = np.multiply(px, spend[rows], out=value[rows])
+                total += p * v
+                px += q - 1
+                total /= px
             else:
-                share = p * x / (p * x + q)
-                value[rows] = share * own + (1 - share) * self.mean_spend_
+                share = px / (px + q)
+                value[rows] = share * spend[rows] + (1 - share) * self.mean_spend_
         return pd.Series(value, index=summary.index, name="expected_spend")
 
     def draw_spend(self, parameters: Floats, summary: pd.DataFrame, rng: np.random.Generator) -> Floats:

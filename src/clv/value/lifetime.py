@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Literal, Protocol, Self
 
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
 
-from clv.data.units import in_words
-from clv.errors import SettingsError, UnitError
+from clv.errors import DataError, SettingsError, UnitError
 from clv.result import Result
 from clv.value.discount import continuous_rate
-from clv.value.estimation.checks import check_fitted, check_unit, positive, unit_of
+from clv.value.estimation.checks import Floats, check_fitted, check_unit, positive, unit_of
 from clv.value.forecast import Interval, check_interval
+from clv.value.lifetime_text import margin_words, sentences
 from clv.value.purchase_model import PurchaseModel
 from clv.value.uncertainty.credible import DrawsPurchases, DrawsSpend, margin_draws
 from clv.value.uncertainty.predictive import predictive_draws
@@ -63,7 +63,9 @@ class LifetimeValue(Result):
     horizon : float
         In `unit`; infinite for ever.
     unit : str or None
-    discount_rate, margin, confidence : float
+    discount_rate, confidence : float
+    margin : float
+        Of sales; where accounts have margins of their own, that of all expected sales together.
     interval : {"credible", "predictive"}
         What lower and upper bound, and what `draws` are draws of.
     """
@@ -123,7 +125,7 @@ def lifetime_value(
     *,
     horizon: float | None,
     discount_rate: float,
-    margin: float,
+    margin: float | pd.Series,
     draws: int = 0,
     seed: int = 0,
     confidence: float = 0.9,
@@ -145,8 +147,10 @@ def lifetime_value(
     discount_rate : float
         Effective yearly rate. Every purchase is discounted continuously from the moment at which it is expected, at
         ln(1 + discount_rate) a year of 365.25 days.
-    margin : float
-        Contribution margin as a share of sales, above 0 and at most 1. Costs to acquire and to serve are not in it.
+    margin : float or pandas.Series
+        Contribution margin as a share of sales, above 0 and at most 1; or each account's own, by account_id (from
+        `clv.account_margins`), at most 1, and below 0 where an account costs more than it brings. Costs to acquire
+        and to serve are not in it.
     draws : int
         Draws for the intervals; 0: none. They take accounts × draws × 4 bytes, and some 100 MB while being made.
     seed : int
@@ -177,13 +181,8 @@ def lifetime_value(
     Assumes that spend is independent of the purchase process (Fader, Hardie & Lee 2005, RFM and CLV).
     """
     end = np.inf if horizon is None else positive(horizon, "horizon")
-    if not 0 < margin <= 1:
-        raise SettingsError(f"margin is {margin}.", mend="Give a share of sales above 0 and at most 1.")
-    if not 0 < confidence < 1:
-        raise SettingsError(f"confidence is {confidence}.", mend="Give a probability between 0 and 1.")
-    check_interval(interval)
-    if draws < 0 or int(draws) != draws:
-        raise SettingsError(f"draws is {draws}.", mend="Give a whole number of 0 or more.")
+    share = checked_margin(margin, summary.index)
+    check_uncertainty(confidence=confidence, interval=interval, draws=draws)
     for model in (purchases, spend):
         if isinstance(model, BaseEstimator):
             check_fitted(model)
@@ -194,7 +193,8 @@ def lifetime_value(
     table = _outlook(purchases, summary, rate=rate, horizon=horizon)
     discounted = table.pop("discounted_expected_purchases")
     table["expected_spend"] = spend.expected_spend(summary)
-    table["clv"] = margin * table["expected_spend"] * discounted
+    sales = table["expected_spend"] * discounted
+    table["clv"] = share * sales
     table["lower"] = table["upper"] = np.nan
     table.index.name = "account_id"
     drawn = None
@@ -203,19 +203,60 @@ def lifetime_value(
         limits = np.empty((len(table), 2))
         tail = (1 - confidence) / 2
         make = margin_draws if interval == "credible" else predictive_draws
-        blocks = make(purchases, spend, summary, horizon=end, discount=rate, margin=margin, draws=int(draws), seed=seed)
+        one = share if isinstance(share, float) else 1.0
+        blocks = make(purchases, spend, summary, horizon=end, discount=rate, margin=one, draws=int(draws), seed=seed)
         largest = np.finfo(np.float32).max
         for rows, values in blocks:
+            if not isinstance(share, float):
+                values *= share[rows, None]
             limits[rows] = np.quantile(values, [tail, 1 - tail], axis=1).T
-            drawn[rows] = np.minimum(values, largest)
+            drawn[rows] = np.clip(values, -largest, largest)
         table["lower"], table["upper"] = limits.T
-    text = _sentences(table, drawn, spend, end, unit, discount_rate, margin, confidence, interval, currency)
+    if isinstance(share, float):
+        mean, margin_said = share, f"Margin is {100 * share:g}% of sales."
+    else:
+        mean, margin_said = margin_words(share, table["clv"], sales)
+    text = sentences(table, drawn, spend, end, unit, discount_rate, margin_said, confidence, interval, currency)
     for model in (purchases, spend):
         note = getattr(model, "note_", "")
         text += f"\n\n{note}" if note else ""
-    return LifetimeValue(
-        table, text, drawn, end, unit, float(discount_rate), float(margin), float(confidence), interval
-    )
+    return LifetimeValue(table, text, drawn, end, unit, float(discount_rate), mean, float(confidence), interval)
+
+
+def checked_margin(margin: float | pd.Series, accounts: pd.Index) -> float | Floats:
+    """Check a margin: one share of sales for all, or one for each account, in the order of `accounts`.
+
+    Raises
+    ------
+    clv.errors.SettingsError
+        If one margin for all is not above 0 and at most 1.
+    clv.errors.DataError
+        If an account has no margin, or one above 1.
+    """
+    if not isinstance(margin, pd.Series):
+        if not 0 < margin <= 1:
+            raise SettingsError(f"margin is {margin}.", mend="Give a share of sales above 0 and at most 1.")
+        return float(margin)
+    if not margin.index.is_unique:
+        raise DataError("an account has two margins.", mend="Give each one.", table="margin", column="account_id")
+    values = margin.reindex(accounts).to_numpy(dtype=float, na_value=np.nan)
+    bad = ~(np.isfinite(values) & (values <= 1))
+    if bad.any():
+        first = int(np.flatnonzero(bad)[0])
+        raise DataError(
+            f"the margin of account {accounts[first]!r} is {values[first]} ({int(bad.sum()):,} such accounts in all).",
+            mend="Give every account a share of sales of at most 1; clv.account_margins does.", table="margin",
+        )  # fmt: skip
+    return values
+
+
+def check_uncertainty(*, confidence: float, interval: str, draws: int) -> None:
+    """Check how intervals are asked for."""
+    if not 0 < confidence < 1:
+        raise SettingsError(f"confidence is {confidence}.", mend="Give a probability between 0 and 1.")
+    check_interval(interval)
+    if draws < 0 or int(draws) != draws:
+        raise SettingsError(f"draws is {draws}.", mend="Give a whole number of 0 or more.")
 
 
 def _rate(discount_rate: float, unit: str | None) -> float:
@@ -247,66 +288,3 @@ def _outlook(purchases: Purchases, summary: pd.DataFrame, *, rate: float, horizo
             plain = np.inf
     table["expected_purchases"], table["discounted_expected_purchases"] = plain, discounted
     return table
-
-
-def _sentences(
-    table: pd.DataFrame,
-    draws: NDArray[np.float32] | None,
-    spend: Any,
-    horizon: float,
-    unit: str | None,
-    discount_rate: float,
-    margin: float,
-    confidence: float,
-    interval: Interval,
-    currency: str,
-) -> str:
-    """Say what was found, how sure it is, and on what it rests."""
-    money = f" {currency}" if currency else ""
-    values = np.sort(table["clv"].to_numpy())[::-1]
-    total = float(values.sum())
-    top = max(1, int(np.ceil(0.1 * len(values))))
-    span = "without end" if np.isinf(horizon) else f"over the next {in_words(horizon, unit)}"
-    who = "1 account is" if len(values) == 1 else f"{len(values):,} accounts are"
-    said = f"{who} expected to bring a discounted contribution margin of {_money(total)}{money} {span}"
-    if draws is not None:
-        sums = draws.sum(axis=0, dtype=float)
-        low, high = np.quantile(sums, [(1 - confidence) / 2, (1 + confidence) / 2])
-        said += f" ({confidence:.0%} {interval} interval {_money(low)} to {_money(high)})"
-    said += "."
-    if total > 0 and len(values) >= 10:
-        said += f" The {top:,} most valuable, a tenth of them, hold {values[:top].sum() / total:.0%} of it."
-    basis = (
-        f"Margin is {100 * margin:g}% of sales. The discount rate is {100 * discount_rate:g}% effective a year, applied"
-        " continuously from the moment of each expected purchase."
-    )
-    if draws is not None:
-        bounded, chance = (
-            ("an account's own expected margin", "not the chance in single purchases")
-            if interval == "credible"
-            else ("the margin that will come in", "and the chance in single purchases")
-        )
-        basis += (
-            f" Lower and upper bound the {confidence:.0%} {interval} interval of {bounded}: it"
-            f" holds what is unknown of the account and of the models' parameters, {chance}."
-        )
-    correlation = getattr(spend, "frequency_spend_correlation_", np.nan)
-    elasticity = getattr(spend, "slope_", None)
-    if elasticity is not None:
-        basis += (
-            f" Spend depends on frequency: the mean purchase is taken to grow as the"
-            f" number of purchases to the power {elasticity:.2f}."
-        )
-    elif np.isfinite(correlation):
-        basis += f" Spend is taken to be independent of frequency; their correlation is {correlation:.2f}."
-    if getattr(spend, "has_mean", True) is False:
-        basis += (
-            " Mean spend over all accounts is not finite under the fitted spend model (q ≤ 1): expected spend averages"
-            " the account's own mean with the mean purchase in the data instead."
-        )
-    return f"{said}\n\n{basis}"
-
-
-def _money(amount: float) -> str:
-    """Write money with the digits that matter."""
-    return f"{amount:,.0f}" if abs(amount) >= 100 else f"{amount:,.2f}"

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit, exprel, gammaln
+from scipy.special import expit, exprel
 
 from clv.errors import SettingsError
 from clv.value.covariates import Covariates, StaticCovariates
 from clv.value.estimation.best_fit import Likelihood
-from clv.value.estimation.checks import Floats, History, label_simulated, positive, purchase_history, whole_numbers
+from clv.value.estimation.checks import Floats, History, label_simulated, positive, purchase_history
+from clv.value.estimation.distinct import distinct_rows
 from clv.value.estimation.patterns import compress
 from clv.value.estimation.priors import Prior, WeakPrior
 from clv.value.likelihood.covariate_names import parameter_names, weak_prior
 from clv.value.likelihood.dropout_integral import log_odds_gone
 from clv.value.likelihood.dropout_table import DropoutTable
 from clv.value.likelihood.pareto_nbd_likelihood import ParetoNBDLikelihood
+from clv.value.uncertainty.cubature import averaged
 from clv.value.uncertainty.predictive import Future, leaving_any_time
 
 _NODE, _GAUSS = np.polynomial.legendre.leggauss(200)
@@ -116,44 +118,29 @@ class ParetoNBDModel(StaticCovariates):
         life = time_alive(s, beta + late, horizon=horizon, rate=rate)[code.ravel()]
         return (r + history.frequency) / (alpha + history.T) * life
 
-    def purchase_probability(self, n: ArrayLike, t: float) -> Any:
-        """Return the probability that a new account makes `n` repeat purchases in time `t`.
+    @averaged
+    def no_purchase_probability(self, summary: pd.DataFrame, t: float) -> pd.Series:
+        """Return the probability that each account buys nothing in (T, T + t], whether it is gone or only quiet.
 
         Parameters
         ----------
-        n : int or array-like of int
+        summary : pandas.DataFrame
         t : float
+            Span in the summary's unit, 0 or more.
 
         Returns
         -------
-        float or ndarray
-            As `n`.
-
-        Notes
-        -----
-        Fader & Hardie (2005), section 4: negative binomial if alive at t, else negative binomial up to the dropout,
-        integrated over its time.
+        pandas.Series, name p_no_purchase
+            1 − P(alive) ∫ f(u) G(u) du over (0, t]: f the Lomax density of a living account's wait,
+            Gamma(r + x, alpha + T), and G(u) = ((beta + T) / (beta + T + u))^s that it lives so long.
         """
-        r, alpha, s, beta = self._values()
-        span, count = positive(t, "t", zero=True), whole_numbers(n, "n")
-        if span == 0:
-            value = (count == 0).astype(float)
-            return float(value) if np.ndim(n) == 0 else value
-        last = np.log(span)
-        flat = count.ravel()[:, None]
-        # In ln y the integrand rises as y^(n+1) at first; 45 nepers below that nothing is left.
-        first = min(last, np.log(min(alpha, beta))) - 45.0 / (flat + 1)
-        half = (last - first) / 2
-        y = np.exp(first + half * (_NODE + 1))
-        log_y = first + half * (_NODE + 1)
-
-        def bought(at: Floats | float, log_at: Floats | float) -> Floats:
-            many = gammaln(r + flat) - gammaln(r) - gammaln(flat + 1)
-            return many - r * np.log1p(at / alpha) - flat * (np.log(alpha + at) - log_at)
-
-        went = np.exp(bought(y, log_y) - s * np.log1p(y / beta) + np.log(s) + log_y - np.log(beta + y))
-        value = np.exp(bought(span, last) - s * np.log1p(span / beta))[:, 0] + (half * went) @ _GAUSS
-        return float(value[0]) if np.ndim(n) == 0 else value.reshape(count.shape)
+        span, (x, _, T) = positive(t, "t", zero=True), self._history(summary)
+        alive = self.probability_alive(summary).to_numpy()
+        r, alpha, s, beta = self._account_values(summary) if self._effects() else self._values()
+        waits = [np.broadcast_to(v, len(T)) for v in (r + x, alpha + T, s, beta + T)]
+        (shape, scale, life, age), code = distinct_rows(*waits)
+        value = 1 - alive * buys_within(shape, scale, life, age, t=span)[code]
+        return pd.Series(np.clip(value, 0.0, 1.0), index=summary.index, name="p_no_purchase")
 
     def draw_latent(
         self, parameters: Floats, history: History, rng: np.random.Generator
@@ -221,6 +208,34 @@ class ParetoNBDModel(StaticCovariates):
         recency = observed * rng.random(span.shape) ** (1 / np.maximum(frequency, 1)) * (frequency > 0)
         drawn = pd.DataFrame({"frequency": frequency, "recency": recency, "T": span})
         return label_simulated(drawn, self.unit_)
+
+
+def buys_within(R: Floats, A: Floats, s: Floats, B: Floats, *, t: float) -> Floats:
+    """Return the probability that a living account buys in time `t`, before it drops out.
+
+    Parameters
+    ----------
+    R, A : ndarray, shape (accounts,)
+        Its rate is Gamma(R, A).
+    s, B : ndarray, shape (accounts,)
+        Its dropout rate is Gamma(s, B).
+    t : float
+
+    Returns
+    -------
+    ndarray, shape (accounts,)
+        With e = R ln(1 + u/A), exponential of mean 1, the integral is over e^−e (1 + u(e)/B)^−s, smooth throughout.
+    """
+    node, gauss = np.polynomial.legendre.leggauss(32)
+    out = np.empty(len(R))
+    for start in range(0, len(R), 4096):
+        rows = slice(start, start + 4096)
+        shape, scale, life, age = (column[rows, None] for column in (R, A, s, B))
+        top = np.minimum(shape * np.log1p(t / scale), _FADED)
+        e = top * (node + 1) / 2
+        u = scale * np.expm1(e / shape)
+        out[rows] = (np.exp(-e - life * np.log1p(u / age)) @ gauss) * top[:, 0] / 2
+    return out
 
 
 def time_alive(s: float, B: Floats, *, horizon: float, rate: float) -> Floats:

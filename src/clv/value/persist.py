@@ -52,6 +52,7 @@ def to_record(model: Estimator, *, draws: int = 0) -> dict[str, Any]:
     if name not in MODELS:
         raise SettingsError(f"{name} is not a model that can be saved.", mend=f"Save one of {', '.join(MODELS)}.")
     posterior = saved_record(model, draws) if draws else None
+    designs = {formula: design.record() for formula, design in getattr(model, "designs_", {}).items()}
     numbers = {key: _plain(getattr(model, key)) for key in (*_NUMBERS, *model._extra) if hasattr(model, key)}
     return {
         "format": _FORMAT,
@@ -67,6 +68,7 @@ def to_record(model: Estimator, *, draws: int = 0) -> dict[str, Any]:
         "estimate": getattr(model, "estimate_", ""),
         "note": getattr(model, "note_", ""),
         "posterior": posterior,
+        **({"designs": designs} if designs else {}),
     }
 
 
@@ -143,6 +145,11 @@ def _restore(record: dict[str, Any]) -> Estimator:
     """Build the model from its record."""
     maker = getattr(import_module(MODELS[record["class"]]), record["class"])
     model: Estimator = maker(**record["settings"])
+    if record.get("designs"):
+        from clv.value.design import Design
+
+        known = {formula: Design.restore(formula, each) for formula, each in record["designs"].items()}
+        model.designs_ = known
     parameters = np.array([record["parameters"][name] for name in model._names], dtype=float)
     covariance = np.array(record["log_covariance"], dtype=float)
     size = len(model._names)

@@ -26,12 +26,15 @@ from clv.value.estimation.checks import (
     purchase_history,
     quantile_level,
 )
+from clv.value.uncertainty.cubature import averaged
 
 
 class PurchaseModel(Estimator):
     """A model in which a living account buys as a Poisson process at its own rate λ ~ Gamma(r, alpha).
 
-    Subclasses define `_alive` and `_ahead`.
+    Subclasses define `_alive` and `_ahead`. Where the estimate is a posterior mean (small books under
+    ``prior="auto"``), expectations and probabilities are posterior means too; `silence_probability` and
+    `purchase_interval`, which are each other's inverse, are those of `params_`.
     """
 
     @abstractmethod
@@ -47,6 +50,7 @@ class PurchaseModel(Estimator):
         check_unit(self.unit_, summary)
         return purchase_history(summary)
 
+    @averaged
     def probability_alive(self, summary: pd.DataFrame) -> pd.Series:
         """Return the probability that each account will buy again, given its history.
 
@@ -62,6 +66,7 @@ class PurchaseModel(Estimator):
         history = self._history(summary)
         return pd.Series(self._alive(history), index=summary.index, name="p_alive")
 
+    @averaged
     def expected_purchases(self, summary: pd.DataFrame, t: float) -> pd.Series:
         """Return the expected number of purchases of each account in (T, T + t].
 
@@ -78,6 +83,7 @@ class PurchaseModel(Estimator):
         value = self._now(summary, horizon=positive(t, "t", zero=True), rate=0.0)
         return pd.Series(value, index=summary.index, name="expected_purchases")
 
+    @averaged
     def expected_purchases_new(self, t: ArrayLike) -> Any:
         """Return the expected number of repeat purchases of an account in the time `t` after its first purchase.
 
@@ -97,6 +103,7 @@ class PurchaseModel(Estimator):
         value = [alive * float(self._ahead(new, horizon=span, rate=0.0)[0]) if span else 0.0 for span in spans]
         return value[0] if np.ndim(t) == 0 else np.reshape(value, np.shape(t))
 
+    @averaged
     def discounted_expected_purchases(
         self, summary: pd.DataFrame, rate: float, horizon: float | None = None
     ) -> pd.Series:
@@ -123,6 +130,7 @@ class PurchaseModel(Estimator):
         value = self._now(summary, horizon=end, rate=positive(rate, "rate", zero=True))
         return pd.Series(value, index=summary.index, name="discounted_expected_purchases")
 
+    @averaged
     def outlook(self, summary: pd.DataFrame, rate: float, horizon: float | None = None) -> pd.DataFrame:
         """Return what value is made of in one go: alive, purchases ahead, and the same discounted.
 
@@ -142,9 +150,12 @@ class PurchaseModel(Estimator):
         """
         end, rate = np.inf if horizon is None else positive(horizon, "horizon"), positive(rate, "rate", zero=True)
         alive, ahead = self._asked(summary)
-        discounted = ahead(horizon=end, rate=rate) * alive
+        discounted = ahead(horizon=end, rate=rate)
+        discounted *= alive  # in place: a column of a million is not made twice
         try:
-            plain = ahead(horizon=end, rate=0.0) * alive if rate else discounted
+            plain = ahead(horizon=end, rate=0.0) if rate else discounted
+            if rate:
+                plain *= alive
         except SettingsError:  # for ever, and nothing that ends it
             plain = np.full(len(alive), np.inf)
         columns = {"p_alive": alive, "expected_purchases": plain, "discounted_expected_purchases": discounted}
@@ -178,6 +189,31 @@ class PurchaseModel(Estimator):
         r, alpha = float(self.params_["r"]), float(self.params_["alpha"])
         value = np.exp(-(r + x) * np.log1p((T - recency) / (alpha + recency)))
         return pd.Series(value, index=summary.index, name="silence_probability")
+
+    @averaged
+    def no_purchase_probability(self, summary: pd.DataFrame, t: float) -> pd.Series:
+        """Return the probability that each account buys nothing in (T, T + t], whether it is gone or only quiet.
+
+        Parameters
+        ----------
+        summary : pandas.DataFrame
+        t : float
+            Span in the summary's unit, 0 or more.
+
+        Returns
+        -------
+        pandas.Series, name p_no_purchase
+            1 − P(alive) (1 − S(T + t) / S(T)), S the `silence_probability`: where dropping out takes a purchase, a
+            living account that stays silent has only waited. It equals L(x, t_x, T + t) / L(x, t_x, T), the ratio of
+            the account's likelihoods.
+        """
+        later = summary.assign(T=summary["T"] + positive(t, "t", zero=True))
+        later.attrs = dict(summary.attrs)
+        now = self.silence_probability(summary).to_numpy()
+        # Where a living account cannot have been silent so long it is not alive either: the ratio has no weight.
+        ratio = np.divide(self.silence_probability(later).to_numpy(), now, out=np.zeros(len(now)), where=now > 0)
+        value = 1 - self.probability_alive(summary).to_numpy() * (1 - ratio)
+        return pd.Series(np.clip(value, 0.0, 1.0), index=summary.index, name="p_no_purchase")
 
     def purchase_interval(self, summary: pd.DataFrame, q: float) -> pd.Series:
         """Return the quantile of each living account's time from its last to its next purchase.

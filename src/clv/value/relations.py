@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from clv.errors import DataError, SettingsError
+from clv.errors import DataError
+from clv.value.contract_summary import summarise_contracts
 from clv.value.estimation.checks import Floats, fault, number_column
-
-_DAY = np.timedelta64(1, "D")
-#: days of a term of one year, month, week: 364 days are a year's service, 28 a February.
-_USUAL = {"Y": (358, 372), "M": (28, 32), "W": (7, 7)}
 
 
 class Tenure(NamedTuple):
@@ -107,163 +104,63 @@ def contract_relations(
     observed_from: dt.date | str | pd.Timestamp | None = None,
     grace: int = 31,
 ) -> pd.DataFrame:
-    """Chain contract terms into relations, as known on a date.
-
-    A term continues the account's relation that ended at most `grace` days before or after it starts; of several, the
-    one that ended last. Terms that run side by side are relations of their own. A relation that is not continued
-    within `grace` days is lost; who returns later begins a new one. `renewed` false ends a relation at once; true
-    keeps it, even where the next term is not in the table.
+    """Chain contract terms into relations, as known on a date: `clv.summarise_contracts`, one row a relation.
 
     Parameters
     ----------
-    contracts : pandas.DataFrame
-        contract_id, account_id, start, end (last day of the term) and optionally renewed; one row a term.
-    as_of : date
-        What starts later is not known yet; what ends later is running (its `renewed` is not looked at).
-    observed_from : date, optional
-        The day from which the table is complete. Relations that were over before are left out; older ones that lived
-        to see it count from the age they had then (left truncation), since those lost earlier are not in the table.
-    grace : int
-        Days by which a renewal may be late, or a new term start early.
+    contracts, as_of, observed_from, grace
+        See `clv.value.contract_summary.summarise_contracts`, which also says how terms are chained. Relations that
+        were over before `observed_from` are left out; older ones that lived to see it count from the age they had
+        then (left truncation), since those lost earlier are not in the table.
 
     Returns
     -------
     pandas.DataFrame
         Index relation_id (the contract_id of the first term); account_id, duration, churned, entry, to_renewal (share
-        of the running term that is left; 1 where it is over), first, last (days), terms. ``attrs["clv"]["unit"]`` is
-        the unit that the median term is one of (Y, M or W), None if there is no such unit: all later times are
-        counted in terms.
+        of the running term that is left; 0 where the term is over and its renewal is due, 1 where the relation is
+        lost), first, last (days), terms, value and days (money and length of the last term).
+        ``attrs["clv"]["unit"]`` is the unit that the median term is one of (Y, M or W), None if there is no such unit:
+        all later times are counted in terms.
 
     Raises
     ------
-    clv.errors.DataError
-        If a column or value is missing, or a term ends before it starts.
-    clv.errors.SettingsError
-        If `grace` is negative or `observed_from` lies after `as_of`.
+    clv.errors.DataError, clv.errors.SettingsError
+        As `clv.summarise_contracts`.
     """
-    today = np.datetime64(pd.Timestamp(as_of), "D")
-    since = None if observed_from is None else np.datetime64(pd.Timestamp(observed_from), "D")
-    if grace < 0:
-        raise SettingsError(f"grace is {grace}.", mend="Give 0 days or more.")
-    if since is not None and since > today:
-        raise SettingsError("observed_from lies after as_of.", mend="Exchange them.")
-    terms = _terms(contracts, today)
-    rows = []
-    for chain in _chains(terms, np.timedelta64(int(grace), "D")):
-        row = _relation(chain, today, since, np.timedelta64(int(grace), "D"))
-        if row is not None:
-            rows.append(row)
-    columns = ["relation_id", "account_id", "duration", "churned", "entry", "to_renewal", "first", "last", "terms"]
-    table = pd.DataFrame(rows, columns=columns).set_index("relation_id")
-    dtypes: dict[str, Any] = {
-        "duration": "int64",
-        "entry": "int64",
-        "terms": "int64",
-        "churned": bool,
-        "to_renewal": float,
-    }
-    table = table.astype(dtypes | {"first": "datetime64[ns]", "last": "datetime64[ns]"})
-    table.attrs["clv"] = {"unit": _usual_unit(terms), "grain": None, "as_of": str(today)}
+    return relations_of(summarise_contracts(contracts, as_of, observed_from=observed_from, grace=grace))
+
+
+def relations_of(terms: pd.DataFrame) -> pd.DataFrame:
+    """Gather contract terms into relations.
+
+    Parameters
+    ----------
+    terms : pandas.DataFrame
+        From `clv.summarise_contracts`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As `contract_relations`.
+    """
+    own = terms.groupby("relation_id", sort=False)
+    first = own.head(1).set_index("relation_id")
+    last = own.tail(1).set_index("relation_id").loc[first.index]  # relations side by side end in another order
+    seen = own["observed"].sum().loc[first.index]
+    table = pd.DataFrame({"account_id": last["account_id"]})
+    decided = last["outcome"].isin(["renewed", "lost"])
+    table["duration"] = (last["age"] + decided).astype("int64")
+    table["churned"] = last["outcome"] == "lost"
+    table["entry"] = (table["duration"] - seen).astype("int64")
+    today = pd.Timestamp(terms.attrs["clv"]["as_of"])
+    # A term that was renewed, by its flag only, is followed by one as long that is not in the table.
+    unseen = 1 - ((today - last["end"]).dt.days - 1) / last["days"]
+    wait = last["to_renewal"].where(last["outcome"] != "renewed", unseen.clip(0.0, 1.0))
+    table["to_renewal"] = wait.where(~table["churned"], 1.0)
+    table["first"], table["last"] = first["start"], last["end"]
+    table["terms"] = own.size().loc[first.index].astype("int64")
+    table["value"], table["days"] = last["value"], last["days"]
+    table = table[~(table["churned"] & (seen == 0))]
+    about = terms.attrs["clv"]
+    table.attrs["clv"] = {"unit": about["unit"], "grain": None, "as_of": about["as_of"]}
     return table
-
-
-def _usual_unit(terms: list[_Term]) -> str | None:
-    """Name the unit that the usual term is one of: yearly, monthly or weekly; None if it is another length."""
-    days = float(np.median([(term.end - term.start + _DAY) / _DAY for term in terms]))
-    return next((unit for unit, (low, high) in _USUAL.items() if low <= days <= high), None)
-
-
-class _Term(NamedTuple):
-    contract_id: str
-    account_id: str
-    start: np.datetime64
-    end: np.datetime64
-    renewed: bool | None
-
-
-def _terms(contracts: pd.DataFrame, today: np.datetime64) -> list[_Term]:
-    """Check the table and list the terms begun by `today`, in order of account and start."""
-    for column in ("contract_id", "account_id", "start", "end"):
-        if column not in contracts.columns:
-            raise DataError("the column is missing.", mend="Rename or add it.", table="contracts", column=column)
-        if contracts[column].isna().any():
-            row = int(np.flatnonzero(contracts[column].isna())[0]) + 1
-            raise DataError("there is no value.", mend="Fill it.", table="contracts", column=column, row=row)
-    start, end = (_days(contracts[column]) for column in ("start", "end"))
-    if (end < start).any():
-        row = int(np.flatnonzero(end < start)[0]) + 1
-        raise DataError("the term ends before it starts.", mend="Check it.", table="contracts", column="end", row=row)
-    renewed: list[bool | None] = [None] * len(contracts)
-    if "renewed" in contracts.columns:
-        flags = contracts["renewed"]
-        odd = ~(flags.isna() | flags.isin([True, False]))
-        if odd.any():
-            row = int(np.flatnonzero(odd)[0]) + 1
-            raise DataError(
-                f"{flags.iloc[row - 1]!r} is neither true nor false.",
-                mend="Use true, false, or nothing while running.", table="contracts", column="renewed", row=row,
-            )  # fmt: skip
-        renewed = [None if pd.isna(flag) else bool(flag) for flag in flags]
-    rows = zip(
-        contracts["contract_id"].astype(str), contracts["account_id"].astype(str), start, end, renewed, strict=True
-    )
-    begun = [_Term(*row) for row in rows if row[2] <= today]
-    if not begun:
-        raise DataError("no contract had begun by then.", mend="Check as_of.", table="contracts", column="start")
-    return sorted(begun, key=lambda term: (term.account_id, term.start, term.end, term.contract_id))
-
-
-def _days(column: pd.Series) -> np.ndarray:
-    """Read a column as days."""
-    try:
-        return pd.to_datetime(column, format="ISO8601").to_numpy(dtype="datetime64[ns]").astype("datetime64[D]")
-    except (TypeError, ValueError) as error:
-        raise DataError(
-            f"it is not a column of dates ({error}).", mend="Use clv.read_contracts.", table="contracts",
-            column=str(column.name),
-        ) from None  # fmt: skip
-
-
-def _chains(terms: list[_Term], grace: np.timedelta64) -> list[list[_Term]]:
-    """Join each term to the relation it continues."""
-    chains: list[list[_Term]] = []
-    own: list[list[_Term]] = []
-    for term in terms:
-        if own and own[0][0].account_id != term.account_id:
-            own = []
-        near = [
-            chain
-            for chain in own
-            if chain[-1].renewed is not False
-            and abs(term.start - (chain[-1].end + _DAY)) <= grace
-            and term.start > chain[-1].start
-            and term.end > chain[-1].end
-        ]
-        if near:
-            max(near, key=lambda chain: chain[-1].end).append(term)
-        else:
-            own.append([term])
-            chains.append(own[-1])
-    return chains
-
-
-def _relation(
-    chain: list[_Term], today: np.datetime64, since: np.datetime64 | None, grace: np.timedelta64
-) -> tuple[object, ...] | None:
-    """Count a relation's decisions; None if it was over before observation began."""
-    last = chain[-1]
-    passed, churned, share = len(chain) - 1, False, 1.0
-    if last.end >= today:  # running on this day: the decision is ahead
-        length = (last.end - last.start + _DAY) / _DAY
-        share = max(float((last.end - today + _DAY) / _DAY / length), 1e-9)
-    elif last.renewed is True:
-        passed += 1
-    elif last.renewed is False or last.end + grace < today:
-        passed, churned = passed + 1, True
-    entry = 0
-    if since is not None:
-        entry = sum(bool(term.end < since) for term in chain[:passed])
-        if entry + churned > passed:
-            return None
-    head = (chain[0].contract_id, last.account_id, passed, churned, entry, min(share, 1.0))
-    return (*head, chain[0].start, last.end, len(chain))

@@ -15,6 +15,7 @@ from clv.value.estimation.priors import Prior, WeakPrior
 from clv.value.likelihood.opportunities import geometric_sum, silence_quantile, whole
 from clv.value.likelihood.shifted_beta_geo_likelihood import ShiftedBetaGeoLikelihood
 from clv.value.relations import Tenure, tenure
+from clv.value.uncertainty.cubature import averaged
 from clv.value.uncertainty.predictive import Future
 
 
@@ -136,6 +137,7 @@ class ShiftedBetaGeoModel(Estimator):
         alive = 1.0 - self._tenure(summary).churned
         return pd.Series(alive, index=summary.index, name="p_alive")
 
+    @averaged
     def expected_purchases(self, summary: pd.DataFrame, t: float) -> pd.Series:
         """Return the expected number of renewals of each relation in the next `t` terms.
 
@@ -152,6 +154,7 @@ class ShiftedBetaGeoModel(Estimator):
         value = self._ahead(self._tenure(summary), horizon=positive(t, "t", zero=True), rate=0.0)
         return pd.Series(value, index=summary.index, name="expected_purchases")
 
+    @averaged
     def expected_purchases_new(self, t: ArrayLike) -> Any:
         """Return the expected number of renewals of an account in the `t` terms after its first term began."""
         check_fitted(self)
@@ -160,6 +163,7 @@ class ShiftedBetaGeoModel(Estimator):
         value = [float(self._ahead(new, horizon=span, rate=0.0)[0]) for span in spans]
         return value[0] if np.ndim(t) == 0 else np.reshape(value, np.shape(t))
 
+    @averaged
     def discounted_expected_purchases(
         self, summary: pd.DataFrame, rate: float, horizon: float | None = None
     ) -> pd.Series:
@@ -194,6 +198,7 @@ class ShiftedBetaGeoModel(Estimator):
         rounds = geometric_sum(alpha, beta + age + 1, count=_renewals(horizon, wait), rate=rate)
         return np.where(churned == 1, 0.0, stays * rounds)
 
+    @averaged
     def purchase_probability(self, n: ArrayLike, t: float) -> Any:
         """Return the probability that a new account renews exactly `n` times in `t` terms.
 

@@ -142,6 +142,7 @@ _LABELS = {
     "zero_prices": "without money",
     "negative_prices": "with a negative price",
     "pseudo_items": "not goods",
+    "contract_payments": "payments of contracts",
     "credits": "credits",
     "credits_netted": "credits set against purchases",
     "credits_unmatched": "credits without (enough) purchases",

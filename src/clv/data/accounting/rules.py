@@ -1,7 +1,8 @@
 """Named rules for lines that can be read but are no plain purchases.
 
 The rules apply in a fixed order, and a line is counted under the first that it meets: missing account, exact
-duplicate, negative price, zero price, pseudo-item, credit. Each can be overridden in `clv.data.settings.Rules`.
+duplicate, negative price, zero price, pseudo-item, contract payment, credit. Each can be overridden in
+`clv.data.settings.Rules`.
 """
 
 from __future__ import annotations
@@ -71,10 +72,11 @@ def find(table: pd.DataFrame, duplicated: np.ndarray, rules: Rules) -> list[Find
     if rules.credit_pattern is not None and "invoice" in table:
         pattern = _compiled(rules.credit_pattern, "rules.credit_pattern")
         credit |= _where(table["invoice"], lambda text: pattern.search(text) is not None)
-    pseudo = np.zeros(len(table), dtype=bool)
-    if rules.pseudo_items and "product" in table:
-        patterns = [_compiled(p, f"rules.pseudo_items.{at}") for at, p in enumerate(rules.pseudo_items)]
-        pseudo = _where(table["product"], lambda text: any(p.fullmatch(text) for p in patterns))
+    pseudo = _listed(table, rules.pseudo_items, "pseudo_items")
+    paid = _listed(table, rules.contract_items, "contract_items")
+    if rules.contract_invoices is not None and "invoice" in table:
+        invoiced = _compiled(rules.contract_invoices, "rules.contract_invoices")
+        paid |= _where(table["invoice"], lambda text: invoiced.search(text) is not None)
     return [
         Finding(
             "missing_account",
@@ -102,12 +104,31 @@ def find(table: pd.DataFrame, duplicated: np.ndarray, rules: Rules) -> list[Find
         ),
         Finding("pseudo_items", pseudo, "not goods: the product is listed in 'pseudo_items'", True),
         Finding(
+            "contract_payments",
+            paid,
+            "a payment of a contract, by 'contract_items' or 'contract_invoices': its margin is counted there",
+            True,
+        ),
+        Finding(
             "credits",
             credit,
             "a cancellation or credit note; 'credits: net' sets it against the purchase that it cancels",
             rules.credits == "drop",
         ),
     ]
+
+
+def _listed(table: pd.DataFrame, codes: list[str], rule: str) -> np.ndarray:
+    """Say which lines are of products that a rule lists."""
+    patterns = [_compiled(pattern, f"rules.{rule}.{at}") for at, pattern in enumerate(codes)]
+    if patterns and rule == "contract_items" and "product" not in table:
+        raise SettingsError(
+            "rules.contract_items: the transactions have no column 'product', so no line can be told by it.",
+            mend="Map the column, or tell payments of contracts by 'contract_invoices'.",
+        )
+    if not patterns or "product" not in table:
+        return np.zeros(len(table), dtype=bool)
+    return _where(table["product"], lambda text: any(pattern.fullmatch(text) for pattern in patterns))
 
 
 def _compiled(pattern: str, path: str) -> re.Pattern[str]:

@@ -85,6 +85,7 @@ COLUMNS: dict[str, dict[str, tuple[str, ...]]] = {
             "unit price", "price", "price per unit", "stückpreis", "einzelpreis", "preis", "цена", "цена за единицу",
         ),
         "discount": ("discount", "discount share", "rabatt", "nachlass", "скидка"),
+        "margin_share": ("margin share", "margenanteil", "доля маржи"),
     },
     "accounts": {
         "account_id": ("id", *_ACCOUNT),
@@ -100,6 +101,7 @@ COLUMNS: dict[str, dict[str, tuple[str, ...]]] = {
         "manager": ("manager", "account manager", "owner", "sales agent", "betreuer", "kundenbetreuer", "менеджер"),
         "parent_id": ("parent id", "parent", "subsidiary of", "parent account", "mutter", "konzern", "холдинг"),
         "created": _CREATED,
+        "margin_share": ("margin share", "margenanteil", "доля маржи"),
     },
     "contacts": {
         "contact_id": (
@@ -150,6 +152,7 @@ COLUMNS: dict[str, dict[str, tuple[str, ...]]] = {
         "value": ("value", "amount", "contract value", "betrag", "wert", "vertragswert", "сумма", "стоимость"),
         "renewed": ("renewed", "renewal", "verlängert", "продлён", "продлен"),
         "reason": ("reason", "loss reason", "churn reason", "grund", "причина"),
+        "term_number": ("term number", "laufzeitnummer", "номер срока"),
     },
     "wallets": {
         "account_id": _ACCOUNT,

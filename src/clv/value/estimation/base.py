@@ -6,6 +6,7 @@ A model brings its likelihood and its predictions; how the optimum is found, che
 from __future__ import annotations
 
 from abc import abstractmethod
+from functools import lru_cache
 from os import PathLike
 from typing import Any, ClassVar, Self
 
@@ -18,10 +19,15 @@ from sklearn.base import BaseEstimator
 from clv.errors import SettingsError
 from clv.value.estimation.best_fit import Likelihood
 from clv.value.estimation.checks import Floats, check_fitted, check_unit, positive, unit_of, weights
-from clv.value.estimation.fingerprint import fingerprint
 from clv.value.estimation.priors import Prior, WeakPrior
 from clv.value.estimation.small_books import estimate
 from clv.value.uncertainty.parameter_draws import Source, draw_parameters
+
+
+@lru_cache(maxsize=64)
+def _index(names: tuple[str, ...]) -> pd.Index:
+    """Return the index of parameters; it cannot be changed, so that models may share it."""
+    return pd.Index(names, name="parameter")
 
 
 class Estimator(BaseEstimator):
@@ -33,7 +39,8 @@ class Estimator(BaseEstimator):
         None: maximum likelihood, and `FitError` where the data do not identify the parameters. "weak": maximum of
         the posterior under weak log-normal priors, which always exists. "auto": maximum likelihood where it is
         sharp; in small books, where it does not exist or leaves a parameter open (standard error of the logarithm
-        above 0.75), the posterior mean of the log-parameters under the weak priors.
+        above 0.75), the posterior mean of the log-parameters under the weak priors. Predictions are posterior means
+        then, too, not those of these parameters (see `clv.value.uncertainty.cubature`).
 
     Attributes
     ----------
@@ -55,7 +62,8 @@ class Estimator(BaseEstimator):
     n_accounts_ : float
         Accounts used (sum of weights).
     data_mark_ : float
-        Hash of the purchase histories, by which `likelihood_ratio_test` knows that two models saw the same accounts.
+        Hash of the purchase histories, by which `likelihood_ratio_test` knows that two models saw the same accounts;
+        made when it is first asked for.
     unit_ : str or None
         Time unit of the data, if the summary says so.
     """
@@ -97,7 +105,7 @@ class Estimator(BaseEstimator):
         """
         weight = weights(sample_weight, summary)
         likelihood = self._likelihood(summary, weight)
-        self.data_mark_ = fingerprint(summary, weight)
+        self._mark: float | None = None
         found = estimate(likelihood, self._weak, self.prior, model=type(self).__name__, names=self._names)
         optimum = found.optimum
         self.estimate_: str = found.kind
@@ -114,12 +122,26 @@ class Estimator(BaseEstimator):
         self._keep(np.exp(found.at + likelihood.shift), found.covariance)
         return self
 
+    @property
+    def data_mark_(self) -> float:
+        """Hash of the purchase histories; see the attributes."""
+        if not hasattr(self, "_mark"):
+            raise AttributeError(f"this {type(self).__name__} has seen no data")
+        if self._mark is None:
+            mark = getattr(self._source.likelihood, "mark", None)
+            self._mark = float("nan") if mark is None else mark()
+        return self._mark
+
+    @data_mark_.setter
+    def data_mark_(self, mark: float) -> None:
+        self._mark = mark
+
     def _note(self, likelihood: Any) -> None:
         """Keep what a model wants to remember of its data (its `_extra` attributes)."""
 
     def _keep(self, parameters: Floats, covariance: Floats) -> None:
         """Store parameters and their uncertainty."""
-        index = pd.Index(self._names, name="parameter")
+        index = _index(self._names)
         self.log_covariance_ = covariance
         self.params_ = pd.Series(parameters, index=index, name="estimate")
         errors = parameters * np.sqrt(np.diag(covariance))

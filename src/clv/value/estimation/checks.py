@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -90,7 +90,7 @@ def number_column(summary: pd.DataFrame, column: str, *, least: float = 0.0) -> 
         ) from None
     if values.ndim != 1:
         raise DataError("the column occurs more than once.", mend="Keep one.", table="summary", column=column)
-    if not (values.min() >= least and values.max() < np.inf):  # also false for NaN
+    if not _within(values, least):
         bad = ~((values >= least) & (values < np.inf))
         value = values[np.flatnonzero(bad)[0]]
         raise fault(summary, bad, column, f"{column} is {value}", f"It must be a finite number of {least:g} or more.")
@@ -120,7 +120,8 @@ def purchase_history(summary: pd.DataFrame) -> History:
     frequency = frequency_column(summary)
     recency = number_column(summary, "recency")
     T = number_column(summary, "T")
-    if _anywhere(lambda early, late: early > late, recency, T):
+    late, odd = _strange(frequency, recency, T)
+    if late:
         bad = recency > T * (1 + _ROUNDING)
         if bad.any():
             first = np.flatnonzero(bad)[0]
@@ -129,7 +130,7 @@ def purchase_history(summary: pd.DataFrame) -> History:
                 "Recency runs from the first to the last purchase, T from the first purchase to the as-of date.",
             )  # fmt: skip
         recency = np.minimum(recency, T)
-    if _anywhere(lambda count, early: (count == 0) & (early > 0), frequency, recency):
+    if odd:
         bad = (frequency == 0) & (recency > 0)
         first = np.flatnonzero(bad)[0]
         raise fault(
@@ -139,12 +140,24 @@ def purchase_history(summary: pd.DataFrame) -> History:
     return History(frequency, recency, T)
 
 
-def _anywhere(test: Callable[..., NDArray[np.bool_]], *columns: Floats) -> bool:
-    """Say whether a test is true of any row, block by block: whole columns of it would not stay in the cache."""
-    size = len(columns[0])
-    return any(
-        bool(test(*(column[start : start + _BLOCK] for column in columns)).any()) for start in range(0, size, _BLOCK)
-    )
+def _blocks(rows: int) -> Iterator[slice]:
+    """Cut rows into blocks that stay in the cache: whole columns, and what is computed of them, would not."""
+    return (slice(start, start + _BLOCK) for start in range(0, rows, _BLOCK))
+
+
+def _within(values: Floats, least: float) -> bool:
+    """Say whether all values are finite and at least `least`; NaN is neither."""
+    parts = (values[rows] for rows in _blocks(len(values)))
+    return all(part.min() >= least and part.max() < np.inf for part in parts)
+
+
+def _strange(frequency: Floats, recency: Floats, T: Floats) -> tuple[bool, bool]:
+    """Say whether a recency exceeds its T, and whether there is one without a repeat purchase."""
+    late = odd = False
+    for rows in _blocks(len(T)):
+        late = late or bool((recency[rows] > T[rows]).any())
+        odd = odd or bool(((frequency[rows] == 0) & (recency[rows] > 0)).any())
+    return late, odd
 
 
 def weights(sample_weight: ArrayLike | None, summary: pd.DataFrame) -> Floats | None:

@@ -46,19 +46,33 @@ class Optimum:
     bounded: tuple[int, ...] = ()
 
 
-def _ascent(gradient: Floats, hessian: Floats, free: NDArray[np.bool_]) -> tuple[Floats, bool]:
-    """Return the Newton direction of the free coordinates, made to ascend where the Hessian is not definite."""
-    step = np.zeros(len(gradient))
-    if not free.any():
-        return step, True
-    size, basis = np.linalg.eigh(-hessian[np.ix_(free, free)])
-    floor = 1e-10 * max(1e-300, np.abs(size).max())
+def _ascent(gradient: Floats, hessian: Floats, free: NDArray[np.bool_] | None) -> tuple[Floats, bool]:
+    """Return the Newton direction of the free coordinates (None: all), made to ascend where the Hessian would not."""
+    if free is not None:
+        step = np.zeros(len(gradient))
+        if not free.any():
+            return step, True
+        step[free], definite = _ascent(gradient[free], hessian[np.ix_(free, free)], None)
+        return step, definite
+    size, basis = np.linalg.eigh(-hessian)
+    curved = np.abs(size)
+    floor = 1e-10 * max(1e-300, float(curved.max()))
     definite = bool(size[0] > floor)
-    step[free] = basis @ ((basis.T @ gradient[free]) / np.maximum(np.abs(size), floor))
+    step = basis @ ((gradient @ basis) / np.maximum(curved, floor))
     longest = np.abs(step).max()
     if longest > _LONGEST:
         step *= _LONGEST / longest
     return step, definite
+
+
+def _room(at: Floats, step: Floats, lower: float | Floats, upper: float | Floats) -> float:
+    """Return the share of a step up to the box, in a straight line: clipping would leave a narrow ridge."""
+    there = at + step
+    if ((there >= lower) & (there <= upper)).all():
+        return 1.0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        room = np.where(step > 0, (upper - at) / step, np.where(step < 0, (lower - at) / step, np.inf))
+    return min(1.0, float(room.min()))
 
 
 def maximise(
@@ -101,22 +115,24 @@ def maximise(
     value, gradient, hessian = objective(at)
     used = 1
     while True:
-        stuck = ((at <= lower) & (gradient < 0)) | ((at >= upper) & (gradient > 0))
-        bounded = tuple(int(i) for i in np.flatnonzero(stuck))
-        step, definite = _ascent(gradient, hessian, ~stuck)
-        outwards = ((at <= lower) & (step < 0)) | ((at >= upper) & (step > 0))
-        if outwards.any():  # pulled along by others: held for this step
-            step, definite = _ascent(gradient, hessian, ~(stuck | outwards))
+        bounded: tuple[int, ...] = ()
+        if ((at > lower) & (at < upper)).all():
+            step, definite = _ascent(gradient, hessian, None)
+        else:
+            stuck = ((at <= lower) & (gradient < 0)) | ((at >= upper) & (gradient > 0))
+            bounded = tuple(int(i) for i in np.flatnonzero(stuck))
+            step, definite = _ascent(gradient, hessian, ~stuck)
+            outwards = ((at <= lower) & (step < 0)) | ((at >= upper) & (step > 0))
+            if outwards.any():  # pulled along by others: held for this step
+                step, definite = _ascent(gradient, hessian, ~(stuck | outwards))
         rise = float(gradient @ step)
         converged = definite and rise < 2 * tolerance
         if converged or used >= evaluations or (bounded and not hold):
             return Optimum(at, value, gradient, hessian, used, converged and (hold or not bounded), bounded)
         noise = 1e-13 * abs(value)  # below this a difference of values is rounding
-        with np.errstate(divide="ignore", invalid="ignore"):
-            room = np.where(step > 0, (upper - at) / step, np.where(step < 0, (lower - at) / step, np.inf))
-        share = min(1.0, float(room.min()))  # up to the box in a straight line: clipping would leave a narrow ridge
+        share = _room(at, step, lower, upper)
         while True:
-            there = np.clip(at + share * step, lower, upper)
+            there = np.minimum(np.maximum(at + share * step, lower), upper)
             new = objective(there)
             used += 1
             if np.isfinite(new[0]) and new[0] >= value + 1e-4 * share * rise - noise:

@@ -6,6 +6,7 @@ per account; sorting those numbers and counting runs is several times faster tha
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clv.value.estimation.checks import Floats, History
+from clv.value.estimation.fingerprint import fingerprint
 
 Keys = NDArray[Any]
 
@@ -39,6 +41,8 @@ class Patterns:
         Number of accounts, or the sum of their sample weights.
     accounts : int
         Number of accounts behind the patterns.
+    steps : float or None
+        Steps a unit of the grid on which all times lie; None if no grid is known.
     """
 
     frequency: Floats
@@ -46,19 +50,28 @@ class Patterns:
     T: Floats
     weight: Floats
     accounts: int
+    steps: float | None = None
 
     def __len__(self) -> int:
         return len(self.frequency)
 
+    def mark(self) -> float:
+        """Return the mark of the accounts behind the patterns."""
+        return fingerprint(self.frequency, self.recency, self.T, weight=self.weight)
 
-def find_grid(*columns: Floats) -> float | None:
-    """Return the coarsest known grid (in steps a unit) on which the first values of all columns lie."""
+
+def _grids(*columns: Floats) -> Iterator[float]:
+    """List the known grids (in steps a unit) on which the first values of all columns lie, the coarsest first."""
     heads = np.concatenate([column[:_LOOK] for column in columns])
     for steps in _GRIDS:
         scaled = heads * steps
         if np.abs(scaled - np.rint(scaled)).max() < _TOLERANCE:
-            return steps
-    return None
+            yield steps
+
+
+def find_grid(*columns: Floats) -> float | None:
+    """Return the coarsest known grid (in steps a unit) on which the first values of all columns lie."""
+    return next(_grids(*columns), None)
 
 
 def pack(history: History, *, steps: float) -> tuple[Keys, int] | None:
@@ -70,7 +83,7 @@ def pack(history: History, *, steps: float) -> tuple[Keys, int] | None:
         The keys and n; None if a value is off the grid or the numbers are too large.
     """
     frequency, recency, T = history
-    radix = int(np.rint(max(T.max(), recency.max()) * steps)) + 1
+    radix = int(np.rint(T.max() * steps)) + 1  # recency is no larger
     largest = (frequency.max() + 1.0) * radix * radix
     if largest >= _EXACT:
         return None
@@ -125,13 +138,14 @@ def compress(history: History, *, weight: Floats | None = None) -> Patterns:
         keep = np.flatnonzero(weight > 0)
         history, weight = History(*(column[keep] for column in history)), weight[keep]
     accounts = len(history.T)
-    steps = find_grid(history.T, history.recency)
-    packed = None if steps is None else pack(history, steps=steps)
-    if packed is not None and steps is not None:
+    for steps in _grids(history.T, history.recency):
+        packed = pack(history, steps=steps)
+        if packed is None:
+            continue
         keys, count = _count(packed[0], weight)
         upper, early = np.divmod(keys, keys.dtype.type(packed[1]))
         times, late = np.divmod(upper, keys.dtype.type(packed[1]))
-        return Patterns(times.astype(float), early / steps, late / steps, count, accounts)
+        return Patterns(times.astype(float), early / steps, late / steps, count, accounts, steps)
     return _compress_any(history, weight)
 
 
@@ -174,5 +188,5 @@ def systematic(weight: Floats, rows: int) -> tuple[NDArray[np.intp], Floats]:
     edges = np.cumsum(weight)
     share = float(edges[-1]) / rows
     met = np.minimum(np.searchsorted(edges, (np.arange(rows) + 0.5) * share), len(weight) - 1)
-    part, count = np.unique(met, return_counts=True)
-    return part.astype(np.intp), np.asarray(count * share, dtype=float)
+    starts = _runs(met)
+    return met[starts].astype(np.intp), np.diff(starts, append=rows) * share

@@ -2,7 +2,9 @@
 
 A book of a hundred accounts often cannot tell two parameters apart: the likelihood rises along a ridge to infinity, or
 is so flat that its top means nothing. The mean of the logarithms of the parameters under the weak prior then sits where
-the posterior's mass is, not at the edge of it.
+the posterior's mass is, not at the edge of it; and what is predicted is not what these parameters predict, but the mean
+prediction over the posterior (`clv.value.uncertainty.cubature`). ``benchmarks/studies.py`` compares this with other
+estimates over eleven designs of simulated small books.
 """
 
 from __future__ import annotations

@@ -25,21 +25,28 @@ Codes = NDArray[np.intp]
 _SMALL = 1e-9
 #: up to here accounts are simply integrated one by one.
 _FEW = 300
-_BLOCK = 16_384
+_BLOCK = 8_192
 
 
 class Places(NamedTuple):
     """Where accounts are among the distinct x and T; found once, it serves several functions of the same accounts."""
 
     counts: Floats
-    x_code: Codes
     times: Floats
-    T_code: Codes
+    cell: Codes  # place of x times the number of times, plus place of T
 
     @classmethod
     def of(cls, x: Floats, T: Floats) -> Self | None:
         """Find the places; None where accounts are so few that each is evaluated."""
-        return None if len(x) <= _FEW else cls(*_distinct(x, None), *_distinct(T, find_grid(T)))
+        if len(x) <= _FEW:
+            return None
+        counts, cell = _distinct(x, None)
+        times, late = _distinct(T, find_grid(T))
+        for start in range(0, len(x), _BLOCK):
+            part = cell[start : start + _BLOCK]
+            part *= len(times)
+            part += late[start : start + _BLOCK]
+        return cls(counts, times, cell)
 
 
 def evaluate(function: Function, x: Floats, T: Floats, *, offset: float, places: Places | None = None) -> Floats:
@@ -64,7 +71,7 @@ def evaluate(function: Function, x: Floats, T: Floats, *, offset: float, places:
     places = places or Places.of(x, T)
     if places is None:
         return function(x, T)
-    counts, x_code, times, T_code = places
+    counts, times, cell = places
     low, high = np.log(offset + times[0]), np.log(offset + times[-1])
     half = max((high - low) / 2, 1e-9)
     abscissa = (np.log(offset + times) - (low + high) / 2) / half
@@ -74,9 +81,9 @@ def evaluate(function: Function, x: Floats, T: Floats, *, offset: float, places:
             break
         series = _series(function, counts, np.maximum(nodes, 0.0))
         if np.abs(series[:, -3:]).max() < _SMALL:
-            return _spread(series, abscissa, x_code, T_code)
+            return _spread(series, abscissa, cell)
     if 2 * len(counts) * len(times) < len(x):
-        return function(np.repeat(counts, len(times)), np.tile(times, len(counts)))[x_code * len(times) + T_code]
+        return function(np.repeat(counts, len(times)), np.tile(times, len(counts)))[cell]
     return function(x, T)
 
 
@@ -122,16 +129,17 @@ def _distinct(values: Floats, steps: float | None) -> tuple[Floats, Codes]:
             block = slice(start, start + _BLOCK)
             exact = values[block] * scale
             exact -= first
-            code[block] = exact + 0.5
-            exact -= code[block]
+            near = np.rint(exact)
+            code[block] = near
+            exact -= near
             away = max(away, float(exact.max()), -float(exact.min()))
         if away < 1e-6:
             present = np.bincount(code) > 0
             kept = np.flatnonzero(present)
-            if steps is None:  # every row of a table over x costs; columns over T are cheap
+            if steps is None and 2 * len(kept) < len(present):  # rows of a table over x cost; columns over T are cheap
                 place = np.cumsum(present) - 1
                 for start in range(0, len(code), _BLOCK):
-                    code[start : start + _BLOCK] = place[code[start : start + _BLOCK]]
+                    code[start : start + _BLOCK] = place.take(code[start : start + _BLOCK])
             else:
                 kept = np.arange(len(present))
             return np.asarray((kept + first) / scale, dtype=float), code
@@ -141,18 +149,19 @@ def _distinct(values: Floats, steps: float | None) -> tuple[Floats, Codes]:
     return np.asarray(distinct, dtype=float), code
 
 
-def _spread(series: Floats, abscissa: Floats, x_code: Codes, T_code: Codes) -> Floats:
+def _spread(series: Floats, abscissa: Floats, cell: Codes) -> Floats:
     """Give each account its value: from a table of all (x, T) if that is small, else from its own series."""
     degree = series.shape[1] - 1
-    out = np.empty(len(x_code))
-    if len(series) * len(abscissa) <= max(4 * len(x_code), 100_000):
+    out = np.empty(len(cell))
+    if len(series) * len(abscissa) <= max(4 * len(cell), 100_000):
         table = np.exp(series @ chebyshev.chebvander(abscissa, degree).T).ravel()
         for start in range(0, len(out), _BLOCK):
             block = slice(start, start + _BLOCK)
-            out[block] = table[x_code[block] * len(abscissa) + T_code[block]]
+            out[block] = table.take(cell[block])
         return out
     for start in range(0, len(out), _BLOCK):
         block = slice(start, start + _BLOCK)
-        basis = chebyshev.chebvander(abscissa[T_code[block]], degree)
-        out[block] = np.einsum("ij,ij->i", series[x_code[block]], basis)
+        x_code, T_code = np.divmod(cell[block], len(abscissa))
+        basis = chebyshev.chebvander(abscissa[T_code], degree)
+        out[block] = np.einsum("ij,ij->i", series[x_code], basis)
     return np.exp(out)

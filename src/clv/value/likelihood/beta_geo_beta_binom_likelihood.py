@@ -20,10 +20,12 @@ from numpy.typing import NDArray
 from clv.value.estimation.checks import Floats
 from clv.value.estimation.newton import Evaluation
 from clv.value.estimation.patterns import Patterns
-from clv.value.likelihood.opportunities import rising
+from clv.value.likelihood.opportunities import rising, rising_logs
 
 Whole = NDArray[np.intp]
 _BLOCK = 50_000
+#: points × possibilities of values alone in one go.
+_CELLS = 50_000
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,10 @@ class BetaGeoBetaBinomLikelihood:
     def __len__(self) -> int:
         return sum(len(block.x) for block in self._blocks)
 
+    def mark(self) -> float:
+        """Return the mark of the accounts."""
+        return self._patterns.mark()
+
     def thinned(self, rows: int) -> BetaGeoBetaBinomLikelihood:
         """Keep every k-th pattern, with the same sum of weights."""
         every = max(1, len(self) // rows)
@@ -106,28 +112,42 @@ class BetaGeoBetaBinomLikelihood:
         gradient = slope * natural
         return value, gradient, curve * np.outer(natural, natural) + np.diag(gradient)
 
+    def values(self, points: Floats) -> Floats:
+        """Evaluate the value alone at many points, shape (n, 4), some thousand cells at a time."""
+        out = np.zeros(len(points))
+        size = max(1, _CELLS // max(self._most, *(len(terms.x) for terms in self._blocks)))
+        for start in range(0, len(points), size):
+            rows = slice(start, start + size)
+            each = self._each(points[rows])
+            out[rows] = sum(part @ terms.weight for part, terms in zip(each, self._blocks, strict=True))
+        return out
+
     def rows(self, at: Floats) -> Floats:
         """Return the log-likelihood of each pattern, shape (patterns,)."""
-        alpha, beta, gamma, delta = np.exp(at)
-        tables = [rising(base, self._most) for base in (alpha, beta, alpha + beta, delta, gamma + delta)]
-        return np.concatenate([_mix(terms, _logs(terms, tables, gamma, delta))[0] for terms in self._blocks])
+        return np.concatenate([part[0] for part in self._each(at[None, :])])
+
+    def _each(self, points: Floats) -> list[Floats]:
+        """Return the log-likelihood of each pattern of each block, shapes (points, patterns)."""
+        alpha, beta, gamma, delta = np.exp(points[:, :, None]).swapaxes(0, 1)
+        tables = [rising_logs(base, self._most) for base in (alpha, beta, alpha + beta, delta, gamma + delta)]
+        return [_mix(terms, _logs(terms, tables, gamma, delta))[0] for terms in self._blocks]
 
 
-def _logs(terms: _Terms, tables: list[tuple[Floats, Floats, Floats]], gamma: float, delta: float) -> Floats:
-    """Return the logarithm of each possibility's probability."""
-    buy, skip, either, stay, end = (table[0] for table in tables)
+def _logs(terms: _Terms, tables: list[Floats], gamma: Floats | float, delta: Floats | float) -> Floats:
+    """Return the logarithm of each possibility's probability; points, if several, are the first axis."""
+    buy, skip, either, stay, end = tables
     x, m = terms.x, terms.m
     loss = np.where(terms.lost, -np.log1p((delta + m) / gamma), 0.0)
-    return np.asarray(buy[x] + skip[m - x] - either[m] + stay[m] - end[m] + loss)
+    return np.asarray(buy[..., x] + skip[..., m - x] - either[..., m] + (stay - end)[..., m] + loss)
 
 
 def _mix(terms: _Terms, logs: Floats) -> tuple[Floats, Floats]:
     """Add probabilities on the log scale: the total of each pattern, and each possibility's share."""
-    size = np.diff(terms.starts, append=len(logs))
-    peak = np.maximum.reduceat(logs, terms.starts)
-    share = np.exp(logs - np.repeat(peak, size))
-    total = np.add.reduceat(share, terms.starts)
-    share /= np.repeat(total, size)
+    size = np.diff(terms.starts, append=logs.shape[-1])
+    peak = np.maximum.reduceat(logs, terms.starts, axis=-1)
+    share = np.exp(logs - np.repeat(peak, size, axis=-1))
+    total = np.add.reduceat(share, terms.starts, axis=-1)
+    share /= np.repeat(total, size, axis=-1)
     return peak + np.log(total), share
 
 
@@ -142,7 +162,7 @@ def _add(
     """Add a block's derivatives by the natural parameters, and return its value."""
     (_, buy, buy_2), (_, skip, skip_2), (_, either, either_2), (_, stay, stay_2), (_, end, end_2) = tables
     x, m, lost = terms.x, terms.m, terms.lost
-    value, share = _mix(terms, _logs(terms, tables, gamma, delta))
+    value, share = _mix(terms, _logs(terms, [table[0] for table in tables], gamma, delta))
     size = np.diff(terms.starts, append=len(x))
     weight = np.repeat(terms.weight, size) * share
     loss = np.where(lost, 1 / (gamma + delta + m), 0.0)  # from ln γ − ln(γ+δ+m)

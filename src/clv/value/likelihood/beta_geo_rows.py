@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.special import digamma, expit, gammaln, polygamma
+from scipy.special import betainc, betaln, digamma, expit, gammaln, polygamma, xlog1py, xlogy
 
 from clv.value.estimation.checks import Floats, History
 from clv.value.expectation.living import purchases_while_alive
@@ -79,6 +79,28 @@ def log_likelihood(logs: Floats, history: History) -> tuple[Floats, Floats, Floa
     return value, gradient, hessian + spread
 
 
+def log_values(logs: Floats, history: History) -> Floats:
+    """Evaluate the log-likelihood of each account alone, without derivatives, at many points.
+
+    Parameters
+    ----------
+    logs : ndarray, shape (points, accounts, 4)
+    history : History
+
+    Returns
+    -------
+    ndarray, shape (points, accounts)
+    """
+    r, alpha, a, b = np.moveaxis(np.exp(logs), -1, 0)
+    x, recency, T = history
+    R, again, silent = r + x, x > 0, np.log(alpha + T)
+    value = gammaln(R) - gammaln(r) + gammaln(b + x) - gammaln(b) - gammaln(a + b + x) + gammaln(a + b)
+    last = np.maximum(np.where(again, b + x - 1, 1.0), 1e-300)
+    z = logs[..., 2] - np.log(last) + R * (silent - np.log(alpha + recency))
+    gone = np.where(again, np.logaddexp(0.0, np.where(again, z, 0.0)), 0.0)
+    return np.asarray(value + r * logs[..., 1] - R * silent + gone)
+
+
 def alive(values: tuple[Any, ...], history: History) -> Floats:
     """Return P(alive), 1 where x = 0; parameters broadcast against the history."""
     r, alpha, a, b = values
@@ -95,6 +117,23 @@ def ahead(values: tuple[Any, ...], history: History, *, horizon: float, rate: fl
     return purchases_while_alive(
         r + history.frequency, alpha + history.T, a, b + history.frequency, horizon=horizon, rate=rate
     )
+
+
+def mass(values: tuple[Any, ...], count: Floats, span: Floats) -> Floats:
+    """Return the probability of `count` repeat purchases in `span` after the first; everything broadcasts.
+
+    Fader, Hardie & Lee (2005), eq. 8; its finite sum is the upper tail of a negative binomial, an incomplete beta
+    function.
+    """
+    r, alpha, a, b = values
+    with np.errstate(under="ignore"):
+        stays = np.exp(
+            betaln(a, b + count) - betaln(a, b) + gammaln(r + count) - gammaln(r) - gammaln(count + 1)
+            - xlog1py(r, span / alpha) + xlogy(count, span / (alpha + span))
+        )  # fmt: skip
+        some = np.maximum(count, 1)
+        went = np.exp(betaln(a + 1, b + some - 1) - betaln(a, b)) * betainc(some, r, span / (alpha + span))
+    return np.asarray(stays + np.where(count > 0, went, 0.0))
 
 
 def latent(values: tuple[Any, ...], history: History, rng: np.random.Generator) -> tuple[np.ndarray, Floats, Floats]:

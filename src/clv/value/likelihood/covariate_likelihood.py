@@ -9,17 +9,22 @@ and BG/NBD models).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
 from clv.value.estimation.checks import Floats, History
 from clv.value.estimation.distinct import distinct_rows
 from clv.value.estimation.newton import Evaluation
+from clv.value.estimation.patterns import compress
 
 #: log-parameters (rows, p) and histories to values (rows,), gradients (rows, p) and Hessians (rows, p, p)
 RowLikelihood = Callable[[Floats, History], tuple[Floats, Floats, Floats]]
+#: log-parameters (points, rows, p) and histories to values (points, rows)
+RowValues = Callable[[Floats, History], Floats]
 _BLOCK = 2_000
+#: points × rows of values alone in one go.
+_CELLS = 50_000
 
 
 class Effect(NamedTuple):
@@ -35,7 +40,9 @@ class CovariateLikelihood:
     Parameters
     ----------
     rows : callable
-        The model's likelihood of single accounts.
+        The model's likelihood of single accounts, with derivatives.
+    row_values : callable
+        The same without derivatives, at many points.
     history : History
     covariates : ndarray, shape (accounts, columns)
     effects : tuple of Effect
@@ -51,9 +58,13 @@ class CovariateLikelihood:
         Half of it times the sum of squared coefficients is taken off.
     """
 
+    #: a row is dear: the posterior looks for a shorter way sooner
+    costly: ClassVar[bool] = True
+
     def __init__(
         self,
         rows: RowLikelihood,
+        row_values: RowValues,
         history: History,
         covariates: Floats,
         effects: tuple[Effect, ...],
@@ -64,14 +75,16 @@ class CovariateLikelihood:
         start: tuple[float, ...],
         penalty: float = 0.0,
     ) -> None:
-        self._rows, self._effects, self._names, self._penalty = rows, effects, names, penalty
+        self._rows, self._row_values = rows, row_values
+        self._effects, self._names, self._penalty = effects, names, penalty
         one = np.ones(len(covariates)) if weight is None else weight
         used = one > 0
         distinct, code = distinct_rows(*(column[used] for column in (*history, *covariates.T)))
-        self._weight = np.bincount(code, weights=one[used])
+        self._weight = np.asarray(np.bincount(code, weights=one[used]), dtype=float)
         self.accounts = float(self._weight.sum())
         mean = float(self._weight @ distinct[2]) / self.accounts
         scale = mean if mean > 0 else 1.0
+        self._raw = History(*distinct[:3])
         self._history = History(distinct[0], distinct[1] / scale, distinct[2] / scale)
         self._covariates = np.column_stack(distinct[3:])
         self.shift = np.append(np.where(scaled, np.log(scale), 0.0), np.zeros(len(effects)))
@@ -80,6 +93,10 @@ class CovariateLikelihood:
 
     def __len__(self) -> int:
         return len(self._weight)
+
+    def mark(self) -> float:
+        """Return the mark of the accounts' histories, as a model without covariates does."""
+        return compress(self._raw, weight=self._weight).mark()
 
     def thinned(self, rows: int) -> CovariateLikelihood:
         """Keep every k-th row, with the same sum of weights."""
@@ -115,6 +132,22 @@ class CovariateLikelihood:
             for parameter, sign in effect.signs.items():
                 out[:, parameter, place] = sign * z[:, effect.column]
         return out
+
+    def values(self, points: Floats) -> Floats:
+        """Evaluate the value alone at many points, shape (n, k), some thousand cells at a time."""
+        effects = points[:, len(self._names) :]
+        out = np.asarray(-0.5 * self._penalty * np.sum(effects**2, axis=1))
+        for first in range(0, len(self), _BLOCK):
+            block = slice(first, first + _BLOCK)
+            J, weight = self._jacobian(block), self._weight[block]
+            history = History(*(column[block] for column in self._history))
+            size = max(1, _CELLS // len(weight))
+            for start in range(0, len(points), size):
+                part = slice(start, start + size)
+                with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+                    logs = np.einsum("rpk,nk->nrp", J, points[part])
+                    out[part] += self._row_values(logs, history) @ weight
+        return np.where(np.isfinite(out), out, -np.inf)
 
     def __call__(self, at: Floats) -> Evaluation:
         """Evaluate value, gradient (k,) and Hessian (k, k)."""

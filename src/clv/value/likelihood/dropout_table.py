@@ -5,14 +5,14 @@ With A(t) = (α+t)^-R (β+t)^-s and V(t) = ∫ s (α+y)^-R (β+y)^-(s+1) dy from
     (α+T)^-R (β+T)^-s (1 + G) = A(T) − V(T) + V(t_x).
 
 V and its derivatives are sums of cells from the right, for each frequency x; everything is kept relative to A(t), so
-that no power overflows. All terms of the Hessian but one are linear in V: they are summed over the table, after the
-patterns have put their weights into it, and only value and gradient are looked up a pattern.
+that no power overflows. All terms of the Hessian but one are linear in V: they are summed over the cells, after the
+patterns have put their weights into the table, and only value and gradient are looked up a pattern.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,16 +31,26 @@ _CELL_NODES = ((0.3, 4), (1.0, 6), (3.0, 8), (8.0, 13))
 #: nepers that a stretch of the grid may span.
 _SPAN = 300.0
 _HIGHEST = 2 * _SPAN
-#: moments of the integrand: 1, then ln(α+y), α/(α+y), ln(β+y), β/(β+y), then their ten products.
-_PAIRS = tuple((i, j) for i in range(4) for j in range(i, 4))
+#: moments of the integrand that are tabulated: 1, ln(α+y), α/(α+y), ln(β+y), β/(β+y).
+_MOMENTS = 5
 
 
-@dataclass(frozen=True)
-class _Tables:
+class _Stretch(NamedTuple):
+    """Cells between two grid points, integrated relative to A at the later one."""
+
+    cells: slice
+    base: Floats  # ln A at the end, shape (x,)
+    relative: Floats  # A at the end over A(t), shape (cells, x)
+    fall: Floats  # the integrand but for its constants, shape (cells, x, nodes)
+    basis: Floats  # moments at each node, times s, cell width and Gauss weight, shape (cells, nodes, _MOMENTS)
+
+
+class _Tables(NamedTuple):
     """Tables over (grid point t, frequency x), relative to A(t): its logarithm, and moments of V."""
 
     log_alive: Floats
     moments: Floats
+    stretches: list[_Stretch]
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,10 +115,10 @@ class DropoutTable:
 
     def alive(self, r: float, alpha: float, s: float, beta: float) -> Floats | None:
         """Return P(alive) of each history; None if cells are too coarse."""
-        tables = self._fill(r, alpha, s, beta)
+        tables = self._fill(r, alpha, s, beta, moments=1)
         if tables is None:
             return None
-        log_alive, gone = tables.log_alive.ravel(), np.ascontiguousarray(tables.moments[..., 0]).ravel()
+        log_alive, gone = tables.log_alive.ravel(), tables.moments.ravel()
         out = np.empty(len(self.early))
         for start in range(0, len(out), _BLOCK):
             block = slice(start, start + _BLOCK)
@@ -123,37 +133,40 @@ class DropoutTable:
         if tables is None:
             return None
         R, parameters = r + self.x, (r, alpha, s, beta)
+        shape, size = tables.log_alive.shape, tables.log_alive.size
         log_alive = tables.log_alive.ravel()
-        gone = [column.ravel() for column in _first(tables.moments, R, r, s)]
-        ends = self._alive_slopes(R, *parameters)
-        left = [(end - part.reshape(end.shape)).ravel() for end, part in zip(ends, gone, strict=True)]
+        # V and its derivatives by log-parameters, and what is left of A and its own: five numbers side by side
+        gone = tables.moments * np.stack([R**0, -r * R**0, -R, -s * R**0, -(s + 1) * R**0], axis=-1)
+        gone[..., 3] += gone[..., 0]
+        left = self._alive_slopes(R, *parameters) - gone
+        gone, left = gone.reshape(size, _MOMENTS), left.reshape(size, _MOMENTS)
 
-        size, value = log_alive.size, 0.0
-        gradient, square = np.zeros(4), np.zeros((4, 4))
-        on_early, on_late = np.zeros(size), np.zeros(size)
+        value, gradient, square = 0.0, np.zeros(4), np.zeros((4, 4))
+        on_early, on_late = np.empty(len(weight)), np.empty(len(weight))
         for start in range(0, len(weight), _BLOCK):
             block = slice(start, start + _BLOCK)
             early, late, count = self.early[block], self.late[block], weight[block]
-            top = log_alive[early]
-            shrunk = np.exp(log_alive[late] - top)
-            total = gone[0][early] + shrunk * left[0][late]
+            top = log_alive.take(early)
+            shrunk = np.exp(log_alive.take(late) - top)
+            slope = left.take(late, axis=0)
+            slope *= shrunk[:, None]
+            slope += gone.take(early, axis=0)
+            total = slope[:, 0].copy()
             value += float(count @ (top + np.log(total)))
-            share = count / total
-            fade = share * shrunk
-            slope = np.stack([(gone[k][early] + shrunk * left[k][late]) for k in range(1, 5)])
-            slope /= total
-            gradient += slope @ count
-            square += (slope * count) @ slope.T
-            on_early += np.bincount(early, share, minlength=size)
-            on_late += np.bincount(late, fade, minlength=size)
+            share = np.divide(count, total, out=on_early[block])
+            np.multiply(share, shrunk, out=on_late[block])
+            each = slope[:, 1:].T / total
+            gradient += each @ count
+            square += (each * count) @ each.T
 
-        shape = tables.log_alive.shape
-        net = (on_early - on_late).reshape(shape)
-        per_x = np.einsum("tx,txk->xk", net, tables.moments)
-        hessian = _second(per_x, R, r, s) + self._alive_curve(on_late.reshape(shape), R, *parameters) - square
-        return value, gradient, hessian
+        held, begun = (
+            np.asarray(np.bincount(place, share, minlength=size), dtype=float).reshape(shape)
+            for place, share in ((self.late, on_late), (self.early, on_early))
+        )
+        hessian = self._gone_curve(begun - held, tables.stretches, R, r, s) + self._alive_curve(held, R, *parameters)
+        return value, gradient, hessian - square
 
-    def _fill(self, r: float, alpha: float, s: float, beta: float) -> _Tables | None:
+    def _fill(self, r: float, alpha: float, s: float, beta: float, *, moments: int = _MOMENTS) -> _Tables | None:
         """Integrate every cell, and add cells up from the right."""
         grid, R = self.grid, r + self.x
         h = grid[1] - grid[0] if len(grid) > 1 else 1.0
@@ -164,77 +177,97 @@ class DropoutTable:
             return None
         log_a, log_b = np.log(alpha + grid), np.log(beta + grid)
         log_alive = -log_a[:, None] * R - (s * log_b)[:, None]
-        moments = np.zeros((*log_alive.shape, 15))
-        stop, carry = len(grid) - 1, np.zeros((len(R), 15))
+        table = np.zeros((*log_alive.shape, moments))
+        stretches: list[_Stretch] = []
+        stop, carry = len(grid) - 1, np.zeros((len(R), moments))
+        node, gauss = _legendre(nodes)
         while stop > 0:
-            fall = R[-1] * (log_a[stop] - log_a[:stop]) + s * (log_b[stop] - log_b[:stop])
-            start = min(int(np.searchsorted(-fall, -_SPAN)), stop - 1)
+            drop = R[-1] * (log_a[stop] - log_a[:stop]) + s * (log_b[stop] - log_b[:stop])
+            start = min(int(np.searchsorted(-drop, -_SPAN)), stop - 1)
             base = log_alive[stop]
-            node, gauss = _legendre(nodes)
             y = grid[start:stop, None] + h * node
             near_a, near_b = np.log(alpha + y), np.log(beta + y)
-            parts = np.stack([near_a, alpha / (alpha + y), near_b, beta / (beta + y)], axis=-1)
-            basis = np.concatenate([
-                np.ones_like(y)[..., None], parts,
-                np.stack([parts[..., i] * parts[..., j] for i, j in _PAIRS], axis=-1),
-            ], axis=-1)  # fmt: skip
+            basis = np.stack(
+                [np.ones_like(y), near_a, alpha / (alpha + y), near_b, beta / (beta + y)][:moments], axis=-1
+            )
             basis *= (s * h * gauss)[:, None]
             # before the first t_x of a frequency nothing is looked up: there the power may be cut
-            power = -near_a[:, None, :] * R[None, :, None] - (s + 1) * near_b[:, None, :] - base[None, :, None]
-            cells = np.exp(np.minimum(power, _HIGHEST)) @ basis
+            fall = near_a[:, None, :] * -R[:, None]
+            fall -= ((s + 1) * near_b)[:, None, :]
+            fall -= base[:, None]
+            np.exp(np.minimum(fall, _HIGHEST, out=fall), out=fall)
+            cells = fall @ basis
             cells[-1] += carry
             for row in range(len(cells) - 2, -1, -1):  # three times as fast as a reversed cumsum
                 cells[row] += cells[row + 1]
             relative = np.exp(base - log_alive[start:stop])
-            np.multiply(cells, relative[..., None], out=moments[start:stop])
+            np.multiply(cells, relative[..., None], out=table[start:stop])
             carry = cells[0] * np.exp(base - log_alive[start])[:, None]
+            stretches.append(_Stretch(slice(start, stop), base, relative, fall, basis))
             stop = start
-        return _Tables(log_alive, moments)
+        return _Tables(log_alive, table, stretches)
 
-    def _alive_slopes(self, R: Floats, r: float, alpha: float, s: float, beta: float) -> list[Floats]:
-        """Return 1 and the derivatives of ln A by log-parameters."""
-        shape = (len(self.grid), len(R))
+    def _alive_slopes(self, R: Floats, r: float, alpha: float, s: float, beta: float) -> Floats:
+        """Return 1 and the derivatives of ln A by log-parameters, shape (points, x, 5)."""
         late_a, late_b = (alpha + self.grid)[:, None], (beta + self.grid)[:, None]
-        columns = [np.ones((1, 1)), -r * np.log(late_a), -R * (alpha / late_a), -s * np.log(late_b), -s * beta / late_b]
-        return [np.broadcast_to(column, shape) for column in columns]
+        out = np.empty((len(self.grid), len(R), _MOMENTS))
+        out[..., 0] = 1.0
+        out[..., 1] = -r * np.log(late_a)
+        out[..., 2] = -R * (alpha / late_a)
+        out[..., 3] = -s * np.log(late_b)
+        out[..., 4] = -s * beta / late_b
+        return out
+
+    def _gone_curve(self, weight: Floats, stretches: list[_Stretch], R: Floats, r: float, s: float) -> Floats:
+        """Sum the second derivatives of V by log-parameters, relative to A, over the table.
+
+        V(t) is a sum of cells from t on, so that a cell counts with the weights of all t before it; products of
+        moments are then needed at the nodes only, summed over frequencies with 1, R and R².
+        """
+        powers = np.stack([R**0, R, R * R])
+        sums = np.zeros((3, _MOMENTS, _MOMENTS))
+        carry, last = np.zeros(len(R)), None
+        for part in reversed(stretches):
+            if last is not None:
+                carry = carry * np.exp(part.base - last)
+            passed = np.cumsum(weight[part.cells] * part.relative, axis=0)
+            passed += carry
+            carry, last = passed[-1], part.base
+            at_nodes = (passed[:, None, :] * powers) @ part.fall  # (cells, 3, nodes)
+            bare = part.basis / part.basis[..., :1]
+            flat = part.basis.reshape(-1, _MOMENTS)
+            for power in range(3):
+                spread = bare.reshape(-1, _MOMENTS) * at_nodes[:, power].reshape(-1, 1)
+                sums[power] += flat.T @ spread
+        (one, a, u, b, v), once, twice = sums[0, 0], sums[1], sums[2]
+        none = sums[0]
+        out = np.empty((4, 4))
+        out[0, 0] = r * (r * none[1, 1] - a)
+        out[0, 1] = r * (once[1, 2] - u)
+        out[0, 2] = r * (s * none[1, 3] - a)
+        out[0, 3] = r * (s + 1) * none[1, 4]
+        out[1, 1] = twice[2, 2] - once[0, 2] + once[2, 2]
+        out[1, 2] = s * once[2, 3] - once[0, 2]
+        out[1, 3] = (s + 1) * once[2, 4]
+        out[2, 2] = one - 3 * s * b + s * s * none[3, 3]
+        out[2, 3] = s * (s + 1) * none[3, 4] - (2 * s + 1) * v
+        out[3, 3] = (s + 1) * ((s + 2) * none[4, 4] - v)
+        return np.triu(out) + np.triu(out, 1).T
 
     def _alive_curve(self, weight: Floats, R: Floats, r: float, alpha: float, s: float, beta: float) -> Floats:
         """Sum the second derivatives of A by log-parameters, relative to A, over the table."""
-        slopes = self._alive_slopes(R, r, alpha, s, beta)[1:]
-        out = np.array([[float((weight * a * b).sum()) for b in slopes] for a in slopes])
-        u, v = (alpha / (alpha + self.grid))[:, None], (beta / (beta + self.grid))[:, None]
-        out[0, 0] += float((weight * slopes[0]).sum())
-        cross = -r * float((weight * u).sum())
-        out[1, 1] -= float((weight * R * u * (1 - u)).sum())
-        out[2, 2] += float((weight * slopes[2]).sum())
-        wear = -s * float((weight * v).sum())
-        out[3, 3] -= s * float((weight * v * (1 - v)).sum())
-        out[0, 1] += cross
-        out[1, 0] += cross
-        out[2, 3] += wear
-        out[3, 2] += wear
-        return out
-
-
-def _first(moments: Floats, R: Floats, r: float, s: float) -> list[Floats]:
-    """Return V and its derivatives by log-parameters, relative to A, from the moments."""
-    one, log_a, u, log_b, v = (moments[..., k] for k in range(5))
-    return [np.ascontiguousarray(one), -r * log_a, -R * u, one - s * log_b, -(s + 1) * v]
-
-
-def _second(moments: Floats, R: Floats, r: float, s: float) -> Floats:
-    """Return the sum over frequencies of the second derivatives of V, from weighted moments, shape (x, 15)."""
-    one, log_a, u, log_b, v = (moments[:, k] for k in range(5))
-    pair = {key: moments[:, 5 + place] for place, key in enumerate(_PAIRS)}
-    out = np.empty((4, 4))
-    out[0, 0] = (r * r * pair[0, 0] - r * log_a).sum()
-    out[0, 1] = (r * R * pair[0, 1] - r * u).sum()
-    out[0, 2] = (-r * (log_a - s * pair[0, 2])).sum()
-    out[0, 3] = (r * (s + 1) * pair[0, 3]).sum()
-    out[1, 1] = (R * R * pair[1, 1] - R * (u - pair[1, 1])).sum()
-    out[1, 2] = (-R * (u - s * pair[1, 2])).sum()
-    out[1, 3] = (R * (s + 1) * pair[1, 3]).sum()
-    out[2, 2] = (one - 2 * s * log_b + s * s * pair[2, 2] - s * log_b).sum()
-    out[2, 3] = (-(s + 1) * (v - s * pair[2, 3]) - s * v).sum()
-    out[3, 3] = ((s + 1) ** 2 * pair[3, 3] - (s + 1) * (v - pair[3, 3])).sum()
-    return np.triu(out) + np.triu(out, 1).T
+        one, once, twice = (weight @ np.stack([R**0, R, R * R], axis=1)).T
+        a, u = r * np.log(alpha + self.grid), alpha / (alpha + self.grid)
+        b, v = s * np.log(beta + self.grid), beta / (beta + self.grid)
+        out = np.empty((4, 4))
+        out[0, 0] = one @ (a * a - a)
+        out[0, 1] = once @ (a * u) - r * (one @ u)
+        out[0, 2] = one @ (a * b)
+        out[0, 3] = s * (one @ (a * v))
+        out[1, 1] = twice @ (u * u) - once @ (u * (1 - u))
+        out[1, 2] = once @ (u * b)
+        out[1, 3] = s * (once @ (u * v))
+        out[2, 2] = one @ (b * b - b)
+        out[2, 3] = s * (one @ (b * v) - one @ v)
+        out[3, 3] = s * s * (one @ (v * v)) - s * (one @ (v * (1 - v)))
+        return np.triu(out) + np.triu(out, 1).T

@@ -54,6 +54,16 @@ def phases(R: Floats, w: Floats, k: int) -> Phases:
     return out
 
 
+def phase_sum(R: Floats, w: Floats, k: int) -> Floats:
+    """Sum q_j, j = 0 … k−1, without derivatives; R and w broadcast."""
+    term = np.ones(np.broadcast_shapes(np.shape(R), np.shape(w)))
+    total = term.copy()
+    for j in range(1, k):
+        term *= (R + (j - 1)) * (w / j)
+        total += term
+    return total
+
+
 def phase_shares(R: Floats, w: Floats, k: int) -> Floats:
     """Return the probability of each phase, given that the account is alive and silent; phases are the last axis."""
     shape = np.broadcast_shapes(np.shape(R), np.shape(w))

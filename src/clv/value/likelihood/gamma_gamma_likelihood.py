@@ -15,11 +15,14 @@ import numpy as np
 from scipy.special import betaln, digamma, zeta
 
 from clv.value.estimation.checks import Floats
+from clv.value.estimation.fingerprint import fingerprint
 from clv.value.estimation.newton import Evaluation
 
 _BLOCK = 8_192
 #: points × accounts of values alone in one go.
 _CELLS = 50_000
+#: accounts from which the ascent's start is taken.
+_LOOK = 4_000
 
 
 def _counted(frequency: Floats, weight: Floats) -> tuple[Floats, Floats]:
@@ -30,6 +33,24 @@ def _counted(frequency: Floats, weight: Floats) -> tuple[Floats, Floats]:
         return counts.astype(float), np.asarray(np.bincount(code, weights=weight)[counts], dtype=float)
     counts, code = np.unique(frequency, return_inverse=True)
     return np.asarray(counts, dtype=float), np.asarray(np.bincount(code, weights=weight), dtype=float)
+
+
+def _start(x: Floats, log_total: Floats, weight: Floats) -> Floats:
+    """Return log-parameters near the maximum, from the spread of the logarithm of mean money.
+
+    Its variance is ψ′(q) + ψ′(px), roughly 1/(q − ½) + 1/(px): a straight line in 1/x.
+    """
+    share = weight / max(float(weight.sum()), 1e-300)
+    once = 1.0 / x
+    log_mean = log_total + np.log(once)
+    away = (log_mean - share @ log_mean) ** 2
+    spread, middle = max(float(share @ away), 1e-6), float(share @ once)
+    tilt = share * (once - middle)
+    rise = float(tilt @ away) / max(float(tilt @ once), 1e-12)
+    rise = min(max(rise, 0.02 * spread), 0.95 * spread / middle)
+    p = min(max(1.0 / rise, 0.05), 100.0)
+    q = min(max(1.0 / max(spread - rise * middle, 0.05 * spread) + 0.5, 1.05), 100.0)
+    return np.log([p, q, max(q - 1.0, 0.3) / p])
 
 
 class GammaGammaLikelihood:
@@ -51,10 +72,11 @@ class GammaGammaLikelihood:
         self._scale = self.mean_spend if scale is None else scale
         self.shift = np.array([0.0, 0.0, np.log(self._scale)])
         self.constant = -self.accounts * float(np.log(self._scale))
-        self.start = np.log([4.0, 3.0, 0.5])
         scaled = spend / self._scale
         self._total = frequency * scaled
         self._log_total = np.log(self._total)
+        few = slice(None, None, max(1, len(frequency) // _LOOK))
+        self.start = _start(frequency[few], self._log_total[few], weight[few])
         self._sides = np.column_stack([weight, bought])  # sums over accounts come in these two kinds
         self._log_sum = float(weight @ self._log_total)
         self._counts, self._count = _counted(frequency, weight)
@@ -62,6 +84,10 @@ class GammaGammaLikelihood:
 
     def __len__(self) -> int:
         return len(self._x)
+
+    def mark(self) -> float:
+        """Return the mark of the accounts, by their purchases: spend may be stated in other ways."""
+        return fingerprint(self._x, weight=self._weight)
 
     def thinned(self, rows: int) -> GammaGammaLikelihood:
         """Keep every k-th account, on the same scale, with the same sum of weights."""

@@ -34,6 +34,13 @@ def rising(at: float, most: int) -> tuple[Floats, Floats, Floats]:
     return value, first, second
 
 
+def rising_logs(at: Floats, most: int) -> Floats:
+    """Return ln[Γ(at+k)/Γ(at)], k = 0 … `most` along the last axis; `at` of shape (points, 1)."""
+    logs = np.zeros((len(at), most + 1))
+    np.cumsum(np.log(at + np.arange(most)), axis=1, out=logs[:, 1:])
+    return logs
+
+
 def whole(value: float, name: str) -> float:
     """Check a number of opportunities: whole, or infinite."""
     if not np.isinf(value) and value != np.rint(value):

@@ -13,13 +13,14 @@ from __future__ import annotations
 from typing import ClassVar, Self
 
 import numpy as np
-from scipy.special import digamma, expit, gammaln, zeta
+from scipy.special import expit, gammaln
 
 from clv.value.estimation.checks import Floats
 from clv.value.estimation.newton import Evaluation
 from clv.value.estimation.patterns import Patterns, systematic
 from clv.value.likelihood.dropout_integral import dropouts, log_odds_gone
 from clv.value.likelihood.dropout_table import DropoutTable
+from clv.value.likelihood.rising import RisingSum
 
 #: rows a block: with some 26 nodes each, a block of numbers stays in the cache.
 _BLOCK = 768
@@ -40,22 +41,29 @@ class ParetoNBDLikelihood:
     costly: ClassVar[bool] = True
 
     def __init__(self, patterns: Patterns) -> None:
+        self.data = patterns
         self.accounts = float(patterns.weight.sum())
         mean = float(patterns.weight @ patterns.T) / self.accounts
         scale = mean if mean > 0 else 1.0
         self.shift = np.array([0.0, np.log(scale), 0.0, np.log(scale)])
-        self.start = np.zeros(4)
         self._repeats = float(patterns.weight @ patterns.frequency)
+        often = max(self._repeats / self.accounts, 1e-3)  # repeat purchases of an account, in the mean T
+        self.start = np.log([0.8, 0.4 / often, 0.5, 0.3])
         self.constant = -self._repeats * float(np.log(scale))
         self._frequency, self._weight = patterns.frequency, patterns.weight
         self._recency, self._T = patterns.recency / scale, patterns.T / scale
         edges = np.flatnonzero(np.concatenate([[True], self._frequency[1:] != self._frequency[:-1]]))
         self._x = self._frequency[edges]
         self._x_count = np.add.reduceat(self._weight, edges)
+        self._rate = RisingSum(self._x, self._x_count)
         self._table = DropoutTable.of(patterns, scale)
 
     def __len__(self) -> int:
         return len(self._frequency)
+
+    def mark(self) -> float:
+        """Return the mark of the accounts."""
+        return self.data.mark()
 
     def thinned(self, rows: int) -> Self:
         """Take every k-th account, by pattern and in order; what depends on the frequency alone stays exact.
@@ -107,10 +115,9 @@ class ParetoNBDLikelihood:
 
     def _by_frequency(self, r: float, alpha: float, s: float, beta: float) -> Evaluation:
         """Sum the terms that are functions of x alone: lnΓ(R) − lnΓ(r) + r ln α + s ln β."""
-        n, x, count = self.accounts, self._x, self._x_count
-        first = r * (float(count @ (digamma(r + x) - digamma(r))) + n * np.log(alpha))
-        second = r * r * float(count @ (zeta(2.0, r + x) - zeta(2.0, r)))
-        value = float(count @ (gammaln(r + x) - gammaln(r))) + n * (r * np.log(alpha) + s * np.log(beta))
+        n, (rate, rate_1, rate_2) = self.accounts, self._rate(r)
+        first, second = r * (rate_1 + n * np.log(alpha)), r * r * rate_2
+        value = rate + n * (r * np.log(alpha) + s * np.log(beta))
         gradient = np.array([first, n * r, n * s * np.log(beta), n * s])
         hessian = np.diag([first + second, 0.0, gradient[2], 0.0])
         hessian[0, 1] = hessian[1, 0] = n * r

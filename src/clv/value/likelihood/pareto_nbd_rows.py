@@ -24,6 +24,7 @@ def _terms(
     return first, second
 
 
+_NODE, _GAUSS = np.polynomial.legendre.leggauss(200)
 #: where the packed second derivatives belong.
 _PLACES = ((0, 0), (0, 1), (1, 1), (2, 2), (2, 3), (3, 3))
 
@@ -72,6 +73,26 @@ def log_likelihood(logs: Floats, history: History) -> tuple[Floats, Floats, Floa
     return value, gradient, hessian
 
 
+def log_values(logs: Floats, history: History) -> Floats:
+    """Evaluate the log-likelihood of each account alone, without derivatives, at many points.
+
+    Parameters
+    ----------
+    logs : ndarray, shape (points, accounts, 4)
+    history : History
+
+    Returns
+    -------
+    ndarray, shape (points, accounts)
+    """
+    r, alpha, s, beta = np.moveaxis(np.exp(logs), -1, 0)
+    x, recency, T = history
+    R = r + x
+    value = gammaln(R) - gammaln(r) + r * logs[..., 1] + s * logs[..., 3]
+    value += np.logaddexp(0.0, log_odds_gone(R, s, alpha, beta, recency, T))
+    return np.asarray(value - R * np.log(alpha + T) - s * np.log(beta + T))
+
+
 def alive(values: tuple[Floats, ...], history: History) -> Floats:
     """Return P(alive); parameters broadcast against the history."""
     r, alpha, s, beta = values
@@ -84,6 +105,30 @@ def ahead(values: tuple[Floats, ...], history: History, *, horizon: float, rate:
     shape = float(np.ravel(s)[0])
     life = time_alive(shape, np.broadcast_to(beta + history.T, np.shape(history.T)), horizon=horizon, rate=rate)
     return (r + history.frequency) / (alpha + history.T) * life
+
+
+def mass(values: tuple[Floats, ...], count: Floats, span: Floats) -> Floats:
+    """Return the probability of `count` repeat purchases in `span` after the first; everything broadcasts.
+
+    Fader & Hardie (2005, A note on deriving the Pareto/NBD model), section 4: negative binomial if alive at the end,
+    else negative binomial up to the dropout, integrated over its time.
+    """
+    r, alpha, s, beta, flat, end = (np.asarray(column, dtype=float)[..., None] for column in (*values, count, span))
+    some = np.where(end > 0, end, 1.0)
+    last = np.log(some)
+    # In ln y the integrand rises as y^(n+1) at first; 45 nepers below that nothing is left.
+    first = np.minimum(last, np.log(np.minimum(alpha, beta))) - 45.0 / (flat + 1)
+    half = (last - first) / 2
+    log_y = first + half * (_NODE + 1)
+
+    def bought(at: Floats, log_at: Floats) -> Floats:
+        many = gammaln(r + flat) - gammaln(r) - gammaln(flat + 1)
+        return np.asarray(many - r * np.log1p(at / alpha) - flat * (np.log(alpha + at) - log_at))
+
+    y = np.exp(log_y)
+    went = np.exp(bought(y, log_y) - s * np.log1p(y / beta) + np.log(s) + log_y - np.log(beta + y))
+    value = np.exp(bought(some, last) - s * np.log1p(some / beta))[..., 0] + (half * went) @ _GAUSS
+    return np.where(end[..., 0] > 0, value, (flat[..., 0] == 0).astype(float))
 
 
 def latent(values: tuple[Floats, ...], history: History, rng: np.random.Generator) -> tuple[np.ndarray, Floats, Floats]:

@@ -108,10 +108,6 @@ class Target:
         out[:, self.free] += u @ self.root.T
         return out
 
-    def value(self, at: Floats) -> float:
-        """Return the log-posterior at one point, shape (k,); see `exact`."""
-        return float(self.exact(at[None, :])[0])
-
     def exact(self, at: Floats) -> Floats:
         """Return the log-posterior at scaled log-parameters, shape (n, k), relative to the centre; −∞ off the range."""
         out = np.full(len(at), -np.inf)
@@ -203,10 +199,10 @@ def explore(
     inside = wide[np.isfinite(target.exact(wide))][:3]
     starts = np.concatenate([inside, np.tile(target.centre, (4 - len(inside), 1))])[:, target.free]
 
-    def density(free: Floats) -> float:
-        at = target.centre.copy()
-        at[target.free] = free
-        return target.value(at)
+    def density(free: Floats) -> Floats:
+        at = np.tile(target.centre, (len(free), 1))
+        at[:, target.free] = free
+        return target.exact(at)
 
     found = metropolis(density, starts, target.root @ target.root.T, rng, effective=float(min(max(draws, 400), 1_000)))
     at = np.tile(target.centre, (len(found.at), 1))

@@ -2,7 +2,7 @@
 
 Slow but sure, and independent of the shape that importance sampling assumes. The proposal adapts to the covariance of
 the warm-up (Haario, Saksman & Tamminen 2001, Bernoulli 7(2)) and is frozen afterwards, so that what is kept comes from
-one fixed, exact kernel.
+one fixed, exact kernel. The chains move in step, so that the density is asked for all of their places at once.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from scipy.stats import rankdata
 
 from clv.value.estimation.checks import Floats
 
-#: log-density of one point
-Density = Callable[[Floats], float]
+#: log-densities of points, shape (n, k) to (n,)
+Density = Callable[[Floats], Floats]
 
 _CHAINS = 4
 _WARM = 2_000
@@ -117,7 +117,7 @@ def metropolis(
     Parameters
     ----------
     density : callable
-        Logarithm of the density up to a constant; −∞ outside its support.
+        Logarithm of the density up to a constant, of several points at a time; −∞ outside its support.
     starts : ndarray, shape (4, k)
         Where the chains begin, spread wider than the density.
     covariance : ndarray, shape (k, k)
@@ -131,17 +131,13 @@ def metropolis(
     Chains
     """
     size = starts.shape[1]
-    kernels = [_Chain(density, start, covariance, rng) for start in starts[:_CHAINS]]
-    for chain in kernels:
-        chain.warm_up(_WARM)
-    pooled = np.concatenate([chain.seen[_WARM // 2 :] for chain in kernels])
-    root = np.linalg.cholesky(np.cov(pooled.T).reshape(size, size) + 1e-12 * np.eye(size))
-    for chain in kernels:
-        chain.root = root
-        chain.warm_up(_WARM // 2, shape=False)
-    kept = np.empty((_CHAINS, 0, size))
+    walk = _Walk(density, starts[:_CHAINS], covariance, rng)
+    pooled = walk.warm_up(_WARM)[_WARM // 2 :].reshape(-1, size)
+    walk.root[:] = np.linalg.cholesky(np.cov(pooled.T).reshape(size, size) + 1e-12 * np.eye(size))
+    walk.warm_up(_WARM // 2, shape=False)
+    kept = np.empty((len(walk.at), 0, size))
     while True:
-        kept = np.concatenate([kept, np.stack([chain.run(_ROUND) for chain in kernels])], axis=1)
+        kept = np.concatenate([kept, walk.run(_ROUND).swapaxes(0, 1)], axis=1)
         r_hat = max(split_r_hat(kept[:, :, i]) for i in range(size))
         reached = min(effective_size(kept[:, :, i]) for i in range(size))
         good = r_hat < _MIXED and reached >= effective
@@ -149,42 +145,45 @@ def metropolis(
             return Chains(kept.reshape(-1, size), r_hat, reached, good)
 
 
-class _Chain:
-    """One random-walk Metropolis chain."""
+class _Walk:
+    """Random-walk Metropolis chains side by side, each with a step length and shape of its own."""
 
-    def __init__(self, density: Density, start: Floats, covariance: Floats, rng: np.random.Generator) -> None:
+    def __init__(self, density: Density, starts: Floats, covariance: Floats, rng: np.random.Generator) -> None:
+        chains, size = starts.shape
         self._density, self._rng = density, rng
-        self._at, self._value = start.copy(), density(start)
-        self._scale = 2.38 / np.sqrt(len(start))
-        self.root = np.linalg.cholesky(covariance)
-        self.seen: Floats = np.empty((0, len(start)))
+        self.at, self._value = starts.copy(), density(starts)
+        self._scale = np.full(chains, 2.38 / np.sqrt(size))
+        self.root = np.tile(np.linalg.cholesky(covariance), (chains, 1, 1))
 
-    def _step(self) -> float:
-        """Move once, and return the probability with which the move was accepted."""
-        there = self._at + self._scale * (self.root @ self._rng.standard_normal(len(self._at)))
+    def _step(self) -> Floats:
+        """Move once, and return the probabilities with which the moves were accepted."""
+        away = np.einsum("cij,cj->ci", self.root, self._rng.standard_normal(self.at.shape))
+        there = self.at + self._scale[:, None] * away
         value = self._density(there)
-        chance = float(np.exp(min(0.0, value - self._value))) if np.isfinite(value) else 0.0
-        if self._rng.random() < chance:
-            self._at, self._value = there, value
-        return chance
+        rise = np.where(np.isfinite(value), np.minimum(0.0, value - self._value), -np.inf)
+        chance = np.exp(rise)
+        moved = self._rng.random(len(chance)) < chance
+        self.at[moved], self._value[moved] = there[moved], value[moved]
+        return np.asarray(chance)
 
-    def warm_up(self, steps: int, *, shape: bool = True) -> None:
-        """Tune the length of steps, and their shape in four rounds."""
-        size = len(self._at)
-        seen = np.empty((steps, size))
+    def warm_up(self, steps: int, *, shape: bool = True) -> Floats:
+        """Tune the length of steps, and their shape in three rounds; return the places, shape (steps, chains, k)."""
+        size = self.at.shape[1]
+        seen = np.empty((steps, *self.at.shape))
         for i in range(steps):
             self._scale *= np.exp((self._step() - _ACCEPTED) / np.sqrt(i + 4))
-            seen[i] = self._at
+            seen[i] = self.at
             if shape and i in (steps // 8, steps // 4, steps // 2):
-                spread = np.cov(seen[i // 2 : i].T).reshape(size, size)
-                if np.linalg.eigvalsh(spread)[0] > 0:
-                    self.root = np.linalg.cholesky(spread)
-        self.seen = seen
+                for chain in range(len(self.at)):
+                    spread = np.cov(seen[i // 2 : i, chain].T).reshape(size, size)
+                    if np.linalg.eigvalsh(spread)[0] > 0:
+                        self.root[chain] = np.linalg.cholesky(spread)
+        return seen
 
     def run(self, steps: int) -> Floats:
-        """Return the next `steps` points."""
-        out = np.empty((steps, len(self._at)))
+        """Return the next `steps` places, shape (steps, chains, k)."""
+        out = np.empty((steps, *self.at.shape))
         for i in range(steps):
             self._step()
-            out[i] = self._at
+            out[i] = self.at
         return out

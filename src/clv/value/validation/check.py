@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from clv.result import Result
+from clv.value.covariates import StaticCovariates
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,6 +47,17 @@ _FEW = (0, 1, 2, 3, 4, 5, 6, 7)
 _MANY = (0, 1, 2, 4, 7, 12, 20, 35, 60)
 
 
+def _expected(model: Any, summary: pd.DataFrame, n: Any) -> Any:
+    """Return the expected number of accounts with `n` repeat purchases, each in its own time and by its covariates."""
+    import numpy as np
+
+    spans = summary["T"].to_numpy(dtype=float)
+    if isinstance(model, StaticCovariates) and model.covariates:
+        return model.purchase_probability(n, spans, summary).to_numpy().sum(axis=0)
+    distinct, accounts = np.unique(spans, return_counts=True)
+    return accounts @ np.stack([model.purchase_probability(n, span) for span in distinct])
+
+
 def frequency_check(model: Any, summary: pd.DataFrame) -> FrequencyCheck:
     """Compare the number of accounts by repeat purchases with what the fitted model expects.
 
@@ -55,9 +67,9 @@ def frequency_check(model: Any, summary: pd.DataFrame) -> FrequencyCheck:
     Parameters
     ----------
     model : fitted purchase model
-        With ``purchase_probability(n, t)``.
+        With ``purchase_probability(n, t)``; where it has covariates, each account is expected to buy as its own say.
     summary : pandas.DataFrame
-        The accounts it was fitted on: columns frequency, T.
+        The accounts it was fitted on: columns frequency, T, and what the covariates are made of.
 
     Returns
     -------
@@ -68,9 +80,7 @@ def frequency_check(model: Any, summary: pd.DataFrame) -> FrequencyCheck:
 
     repeats = summary["frequency"].to_numpy(dtype=int)
     starts = _FEW if (repeats >= _FEW[-1]).mean() <= 1 / 3 else _MANY
-    spans, accounts_at = np.unique(summary["T"].to_numpy(dtype=float), return_counts=True)
-    each = np.arange(starts[-1])
-    exact = accounts_at @ np.stack([model.purchase_probability(each, span) for span in spans])
+    exact = _expected(model, summary, np.arange(starts[-1]))
     expected = np.add.reduceat(exact, starts[:-1])
     expected = np.append(expected, max(0.0, len(summary) - expected.sum()))
     counted = np.bincount(np.searchsorted(starts, repeats, side="right") - 1, minlength=len(starts))

@@ -93,7 +93,7 @@ def hold_out(
             f"a horizon of {days} days after {cut:%Y-%m-%d} ends on {end:%Y-%m-%d}; the data end on {last:%Y-%m-%d}.",
             mend=f"Cut at {last - pd.Timedelta(days=days):%Y-%m-%d} or earlier, or shorten the horizon.",
         )
-    known = summarise(transactions, as_of=cut, unit=unit, grain=grain)
+    known = summarise(transactions, as_of=cut, unit=unit, grain=grain, log_waits=True)
     about = dict(known.attrs)
     known["sales"] = _money(transactions, when <= cut, known.index)
     year = cut - pd.Timedelta(days=YEAR)
