@@ -24,13 +24,27 @@ _EXPORTS = {
     "ParetoNBDModel": "clv.value.pareto_nbd",
     "RecencyRule": "clv.value.validation.rules",
     "ShiftedBetaGeoModel": "clv.value.shifted_beta_geo",
+    "account_margins": "clv.value.margins",
     "acquisition_status": "clv.churn.acquisition",
+    "all_stages": "clv.churn.contracts.all_stages",
     "allocate_tiers": "clv.abm.tiers",
+    "analyse_experiment": "clv.abm.experiments.analysis",
+    "assign_plays": "clv.churn.plays.assign",
     "backtest": "clv.value.validation.backtest",
+    "book_value": "clv.value.book_value",
     "churn_stages": "clv.churn.stages",
     "cohort_relations": "clv.value.relations",
+    "contract_payments": "clv.data.contract_payments",
     "contract_relations": "clv.value.relations",
+    "contract_stages": "clv.churn.contracts.stages",
+    "contract_value": "clv.value.contract_value",
     "decompose_growth": "clv.value.growth",
+    "design_experiment": "clv.abm.experiments.design",
+    "difference_in_differences": "clv.abm.experiments.did",
+    "discount_effect": "clv.churn.loyalty.discount_effect",
+    "doubly_robust": "clv.abm.experiments.doubly_robust",
+    "experiment_outcomes": "clv.abm.experiments.outcomes",
+    "incremental_roi": "clv.abm.experiments.incremental_roi",
     "independence_test": "clv.value.validation.independence",
     "information_criteria": "clv.value.compare",
     "lifecycle": "clv.churn.lifecycle",
@@ -39,7 +53,12 @@ _EXPORTS = {
     "list_samples": "clv.data.samples",
     "load_model": "clv.value.persist",
     "load_study": "clv.data.study",
+    "loss_reasons": "clv.churn.contracts.reasons",
+    "loyalty": "clv.churn.loyalty.loyalty",
     "markov_value": "clv.churn.markov_value",
+    "matched_comparison": "clv.abm.experiments.matching",
+    "measured_uplift": "clv.churn.plays.measured",
+    "monitor_experiment": "clv.abm.experiments.sequential",
     "no_history": "clv.value.prospects",
     "open_run": "clv.report.pipeline",
     "purchase_forecast": "clv.value.forecast",
@@ -51,29 +70,67 @@ _EXPORTS = {
     "read_touches": "clv.data.readers",
     "read_transactions": "clv.data.readers",
     "read_wallets": "clv.data.readers",
+    "reconcile_spend": "clv.data.spend",
+    "renewal_calibration": "clv.churn.contracts.calibration",
+    "renewal_hazard": "clv.churn.contracts.hazard",
     "rfm_scores": "clv.churn.rfm",
+    "rhythm_change": "clv.churn.rhythm",
     "seasonality": "clv.value.validation.seasonality",
     "select_accounts": "clv.abm.selection",
+    "selection_checks": "clv.abm.experiments.selection_checks",
+    "stage_calibration": "clv.churn.calibration",
     "stage_history": "clv.churn.history",
     "stage_margins": "clv.churn.stage_margins",
+    "stage_stability": "clv.churn.stability",
     "summarise": "clv.data.summary",
+    "summarise_contracts": "clv.value.contract_summary",
+    "synthetic_difference_in_differences": "clv.abm.experiments.synthetic_did",
     "tier_options": "clv.abm.options",
     "transition_matrix": "clv.churn.transitions",
+    "uplift": "clv.abm.experiments.uplift",
     "value_drivers": "clv.value.growth",
+    "win_back": "clv.churn.returning.win_back",
+    "win_propensity": "clv.abm.propensity.win_propensity",
 }
 
 if TYPE_CHECKING:
+    from clv.abm.experiments.analysis import analyse_experiment
+    from clv.abm.experiments.design import design_experiment
+    from clv.abm.experiments.did import difference_in_differences
+    from clv.abm.experiments.doubly_robust import doubly_robust
+    from clv.abm.experiments.incremental_roi import incremental_roi
+    from clv.abm.experiments.matching import matched_comparison
+    from clv.abm.experiments.outcomes import experiment_outcomes
+    from clv.abm.experiments.selection_checks import selection_checks
+    from clv.abm.experiments.sequential import monitor_experiment
+    from clv.abm.experiments.synthetic_did import synthetic_difference_in_differences
+    from clv.abm.experiments.uplift import uplift
     from clv.abm.options import tier_options
+    from clv.abm.propensity.win_propensity import win_propensity
     from clv.abm.selection import select_accounts
     from clv.abm.tiers import allocate_tiers
     from clv.churn.acquisition import acquisition_status
+    from clv.churn.calibration import stage_calibration
+    from clv.churn.contracts.all_stages import all_stages
+    from clv.churn.contracts.calibration import renewal_calibration
+    from clv.churn.contracts.hazard import renewal_hazard
+    from clv.churn.contracts.reasons import loss_reasons
+    from clv.churn.contracts.stages import contract_stages
     from clv.churn.history import stage_history
     from clv.churn.lifecycle import lifecycle
+    from clv.churn.loyalty.discount_effect import discount_effect
+    from clv.churn.loyalty.loyalty import loyalty
     from clv.churn.markov_value import markov_value
+    from clv.churn.plays.assign import assign_plays
+    from clv.churn.plays.measured import measured_uplift
+    from clv.churn.returning.win_back import win_back
     from clv.churn.rfm import rfm_scores
+    from clv.churn.rhythm import rhythm_change
+    from clv.churn.stability import stage_stability
     from clv.churn.stage_margins import stage_margins
     from clv.churn.stages import churn_stages
     from clv.churn.transitions import transition_matrix
+    from clv.data.contract_payments import contract_payments
     from clv.data.readers import (
         read_accounts,
         read_contacts,
@@ -85,19 +142,24 @@ if TYPE_CHECKING:
         read_wallets,
     )
     from clv.data.samples import list_samples
+    from clv.data.spend import reconcile_spend
     from clv.data.study import load_study
     from clv.data.summary import summarise
     from clv.report.pipeline import open_run
     from clv.value.beta_geo import BetaGeoModel
     from clv.value.beta_geo_beta_binom import BetaGeoBetaBinomModel
     from clv.value.beta_geo_cnbd import BetaGeoCNBDModel
+    from clv.value.book_value import book_value
     from clv.value.boosted import BoostedModel
     from clv.value.compare import information_criteria, likelihood_ratio_test
+    from clv.value.contract_summary import summarise_contracts
+    from clv.value.contract_value import contract_value
     from clv.value.dependent_spend import DependentSpendModel
     from clv.value.forecast import purchase_forecast
     from clv.value.gamma_gamma import GammaGammaModel
     from clv.value.growth import decompose_growth, value_drivers
     from clv.value.lifetime import lifetime_value
+    from clv.value.margins import account_margins
     from clv.value.modified_beta_geo import ModifiedBetaGeoModel
     from clv.value.modified_beta_geo_cnbd import ModifiedBetaGeoCNBDModel
     from clv.value.pareto_nbd import ParetoNBDModel

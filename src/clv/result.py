@@ -44,3 +44,15 @@ class Result:
         """Show the sentence in a notebook, escaped: account ids are other people's text."""
         paragraphs = (p for p in self.text.split("\n\n") if p.strip())
         return "".join(f'<p class="finding">{html.escape(p)}</p>' for p in paragraphs)
+
+
+@dataclass(frozen=True, eq=False)
+class Missing(Result):
+    """What cannot be found because the data for it are not there: an empty table, and a sentence that says so."""
+
+    @classmethod
+    def because(cls, text: str) -> Missing:
+        """Make one from its sentence."""
+        import pandas as pd
+
+        return cls(pd.DataFrame(), text)

@@ -49,3 +49,47 @@ def model():
 @pytest.fixture
 def summary():
     return book()
+
+
+def draw_contracts(
+    accounts: int, *, seed: int, years: int = 6, level: float = -1.2, by_term: float = -0.5, by_x: float = 0.0,
+    late: float = 0.0, told: float = 1.0, start: str = "2015-01-01",
+) -> tuple[pd.DataFrame, pd.DataFrame]:  # fmt: skip
+    """Draw yearly contracts whose log-odds of loss at the end of term j are level + by_term · ln j + by_x · x.
+
+    A share `late` of renewals comes 1 to 30 days after the end, evenly; a share `told` of losses is flagged. Returns
+    contracts (renewed is set for every term that ended within the years) and accounts (account_id, x, kind).
+    """
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal(accounts)
+    names = np.array([f"A{i:05d}" for i in range(accounts)], dtype=object)
+    first, last_day = pd.Timestamp(start), years * 365
+    begin, who, term, rows = rng.integers(0, last_day // 2, accounts), np.arange(accounts), 1, []
+    while len(who):
+        end = begin + 364
+        lost = rng.random(len(who)) < 1 / (1 + np.exp(-(level + by_term * np.log(term) + by_x * x[who])))
+        wait = np.where(rng.random(len(who)) < late, rng.integers(1, 31, len(who)), 0)
+        decided = end < last_day
+        said = decided & (~lost | (rng.random(len(who)) < told))
+        rows.append(
+            pd.DataFrame(
+                {
+                    "account_id": names[who],
+                    "start": first + pd.to_timedelta(begin, unit="D"),
+                    "end": first + pd.to_timedelta(end, unit="D"),
+                    "value": 1000.0 + 100 * term,
+                    "renewed": pd.arrays.BooleanArray(~lost & decided, ~said),
+                }
+            )
+        )
+        on = decided & ~lost & (end + 1 + wait < last_day)
+        who, begin, term = who[on], (end + 1 + wait)[on], term + 1
+    table = pd.concat(rows, ignore_index=True)
+    table.insert(0, "contract_id", [f"K{i:06d}" for i in range(len(table))])
+    kinds = np.where(x > 0.5, "large", np.where(x > -0.5, "middle", "small")).astype(object)
+    return table, pd.DataFrame({"account_id": names, "x": x, "kind": kinds})
+
+
+@pytest.fixture
+def contract_book():
+    return draw_contracts

@@ -7,6 +7,7 @@ import pytest
 
 import clv
 from clv.errors import DataError, SettingsError
+from clv.result import Missing
 
 STEPS = ["customer_value", "churn_stages", "account_selection", "tier_allocation"]
 
@@ -21,10 +22,60 @@ def folder(tmp_path_factory):
 def test_every_step_leaves_its_table(folder):
     kept = {path.stem for path in (folder / "tables").glob("*.parquet")}
     assert kept == {"transactions", "rejected", "reconciliation", "summary", *STEPS}
-    assert {path.name for path in (folder / "models").iterdir()} == {"purchases.json", "spend.json"}
+    assert {path.name for path in (folder / "models").iterdir()} == {"purchases.json", "spend.json", "renewals.json"}
     model = clv.load_model(folder / "models" / "purchases.json")
     summary = clv.open_run("demo", folder).summary
     assert (model.probability_alive(summary) <= 1).all()
+
+
+def test_value_holds_purchases_and_contracts_once(folder):
+    run = clv.open_run("demo", folder)
+    table = run.value.table
+    assert (table["clv_contracts"] > 0).sum() == (run.contract_value.table["clv"] > 0).sum() > 50
+    pd.testing.assert_series_equal(
+        table["clv_transactions"], run.purchase_value.table["clv"].reindex(table.index).fillna(0.0), check_names=False
+    )
+    assert any("in a programme within the last year" in said for said in run.remarks.sentences)
+
+
+def test_churn_steps_leave_history_and_plays(tmp_path):
+    run = clv.open_run("demo", tmp_path, {"draws": 50})
+    worse = run.moved_down
+    order = list(run.history.states)
+    assert len(worse)
+    assert (worse["stage"].map(order.index) > worse["before"].map(order.index)).all()
+    assert worse["value"].is_monotonic_decreasing
+    assert worse["play"].notna().all()
+    assert (run.best_plays["cost"] > 0).all()
+    assert {"stage_history", "plays"} <= {path.stem for path in (tmp_path / "tables").glob("*.parquet")}
+    assert set(run.stages.table["basis"]) == {"both", "purchases"}
+
+
+def test_a_study_without_contracts_says_so():
+    run = clv.open_run("cdnow")
+    for said in (run.renewals, run.contract_stages, run.loss_reasons):
+        assert isinstance(said, Missing)
+        assert "no contract" in said.text
+    assert run.contract_value is None
+    assert run.value is run.purchase_value
+    assert run.stages is run.purchase_stages
+    # Contracts that begin after the as-of date are no contracts yet.
+    assert clv.open_run("demo", None, {"as_of": "2023-01-15"}).contract_value is None
+
+
+def test_margins_of_accounts_are_used_where_the_study_says_so(tmp_path):
+    rows = "".join(f"{who},2024-{month:02d}-1{day},{amount}\n" for who, amount in (("a", 10), ("b", 12))
+                   for month in range(1, 13) for day in (1, 5))  # fmt: skip
+    (tmp_path / "sales.csv").write_text("account_id,date,amount\n" + rows)
+    (tmp_path / "firms.csv").write_text("account_id,margin_share\na,0.5\nb,\n")
+    (tmp_path / "study.yml").write_text(
+        "name: own\ntitle: Own\nmargin: 0.25\nmargin_by: accounts\n"
+        "tables: {transactions: {path: sales.csv}, accounts: {path: firms.csv}}\n"
+    )
+    own = clv.open_run(tmp_path).value.table["clv"]
+    all_alike = clv.open_run(tmp_path, None, {"margin_by": "study"}).value.table["clv"]
+    assert own["a"] == pytest.approx(2 * all_alike["a"])
+    assert own["b"] == pytest.approx(all_alike["b"])
 
 
 def test_a_second_run_takes_what_the_first_left(folder, monkeypatch):

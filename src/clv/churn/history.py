@@ -81,7 +81,7 @@ def stage_history(
         summary = summarise(lines, as_of=date, grain=grain, unit=unit)
         model = purchases if refit == "never" else _fitted(purchases, summary, date)
         # The horizon moves expected purchases only, which a history does not keep.
-        seen[date] = churn_stages(model, summary, 1.0, rules=rules).table["stage"]
+        seen[date] = churn_stages(model, summary, 1.0, rules=rules, sentences=False).table["stage"]
     ids = pd.Index(seen[points[-1]].index, dtype=object)
     for stages in seen.values():
         ids = ids.union(pd.Index(stages.index, dtype=object))

@@ -2,41 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from clv.churn.sentences import book_text, sentences
-from clv.data.settings import StageRules, Unit
-from clv.data.units import DAYS
-from clv.errors import DataError, SettingsError, UnitError
+from clv.churn.left_out import left_out_table, without_purchases
+from clv.churn.rhythm import RhythmChange
+from clv.churn.sentences import sentences as write_sentences
+from clv.churn.severity import RULE_STAGES, STAGES, rule_of_thumb, severity, undecided
+from clv.churn.stage_inputs import PurchaseModel, answers, check_horizon, checked_unit, quarter, stake
+from clv.churn.stage_rhythm import rhythm_in_summary
+from clv.churn.stage_text import book_text
+from clv.data.settings import StageRules
 from clv.result import Result
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-#: from the healthiest to the worst.
-STAGES = ("steady", "slowing", "overdue", "at risk", "lapsed", "lost")
+__all__ = ["RULE_STAGES", "STAGES", "ChurnStages", "PurchaseModel", "StageRules", "churn_stages"]
 
-_NEEDED = ("frequency", "recency", "T")
-
-
-class PurchaseModel(Protocol):
-    """What a purchase model must answer here; every model of `clv.value` does."""
-
-    def probability_alive(self, summary: pd.DataFrame) -> Any:
-        """Return P(alive) of each account."""
-
-    def silence_probability(self, summary: pd.DataFrame) -> Any:
-        """Return P(a living account is silent this long or longer)."""
-
-    def purchase_interval(self, summary: pd.DataFrame, q: float) -> Any:
-        """Return quantile q of a living account's time to its next purchase."""
-
-    def expected_purchases(self, summary: pd.DataFrame, t: float) -> Any:
-        """Return expected purchases in the next t."""
+_NOBODY = pd.Index([], dtype=object)
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,13 +35,21 @@ class ChurnStages(Result):
     ----------
     table : pandas.DataFrame
         Index account_id: stage, p_alive, silence_probability, silent, expected_purchases, rule_stage, sentence,
-        usual_low, usual_high; value if a value was given. Durations are in the summary's unit.
+        usual_low, usual_high; p_no_purchase (probability that it buys nothing in the next quarter) where the model
+        can tell; earlier_interval, recent_interval, rhythm_p_value, slowed where transactions were given; value if a
+        value was given. Durations are in the summary's unit.
     by_stage : pandas.DataFrame
         Index stage (all six, in order): accounts, share (of accounts), p_alive (mean), expected_purchases (sum);
         value (sum) if a value was given.
+    left_out : pandas.DataFrame
+        account_id, reason, rows: lines after the as-of date, accounts that are known and have not bought by then.
+    rhythm : RhythmChange or None
+        Whose intervals have become longer, where transactions were given.
     """
 
     by_stage: pd.DataFrame
+    left_out: pd.DataFrame
+    rhythm: RhythmChange | None = None
 
     @property
     def attention(self) -> pd.DataFrame:
@@ -67,7 +63,7 @@ class ChurnStages(Result):
     def against_rule(self) -> pd.DataFrame:
         """Accounts counted by our stage (rows) and by the rule of thumb (columns)."""
         counts = pd.crosstab(self.table["stage"], self.table["rule_stage"])
-        counts = counts.reindex(index=list(STAGES), columns=["active", "lapsing", "inactive"], fill_value=0)
+        counts = counts.reindex(index=list(STAGES), columns=list(RULE_STAGES), fill_value=0)
         return counts.rename_axis(index="stage", columns=None)
 
     def plot(self, ax: Axes | None = None) -> Axes:
@@ -85,6 +81,9 @@ def churn_stages(
     rules: StageRules | None = None,
     value: pd.Series | None = None,
     currency: str = "",
+    transactions: pd.DataFrame | None = None,
+    accounts: Iterable[str] | pd.DataFrame | None = None,
+    sentences: bool = True,
 ) -> ChurnStages:
     """Place each account in one of six stages: steady, slowing, overdue, at risk, lapsed, lost.
 
@@ -92,7 +91,10 @@ def churn_stages(
     posterior rate, would be silent for as long as this one is or longer; below each threshold of ``rules.silence``
     the account is one stage further, as far as *at risk*. By *P(alive)*: below ``rules.alive`` it is *lapsed* (more
     likely gone than not), then *lost*. Where the model cannot tell (see Notes), silence alone decides on these two
-    as well. Both probabilities fall as silence grows: a further day without a purchase never moves an account up.
+    as well. A third sign comes before silence does: an account whose latest intervals are longer than its own earlier
+    ones (`clv.churn.rhythm`) is one stage further, if it is steady or slowing by the two scales. Both probabilities
+    fall as silence grows, and silence leaves intervals as they are: a further day without a purchase never moves an
+    account up.
 
     Parameters
     ----------
@@ -106,9 +108,15 @@ def churn_stages(
         Thresholds; the documented defaults if None.
     value : pandas.Series, optional
         Money at stake, indexed by account_id, such as the column ``clv`` of `lifetime_value`; accounts that it lacks
-        are an error.
+        are an error, those that have not bought are left out and counted.
     currency : str
         Written before money in the text.
+    transactions : pandas.DataFrame, optional
+        Columns account_id, date, amount, from which the summary was made; None: rhythms are not compared.
+    accounts : iterable of str or pandas.DataFrame, optional
+        All accounts that should be there; those without a purchase are counted.
+    sentences : bool
+        Whether to write the column ``sentence``; empty otherwise.
 
     Returns
     -------
@@ -117,7 +125,8 @@ def churn_stages(
     Raises
     ------
     DataError
-        A column or a value is missing, an account is there twice, or the model returned no probability.
+        A column or a value is missing, an account is there twice, the model returned no probability, or summary and
+        transactions do not say the same.
     UnitError
         The summary does not say its unit.
     SettingsError
@@ -130,138 +139,80 @@ def churn_stages(
     interval), then *lapsing*, and *inactive* after ``rules.inactive_months`` months of 365.25/12 days.
 
     P(alive) of an account that bought once is 1 under BG/NBD (Fader, Hardie & Lee 2005): it cannot drop out before
-    its first repeat. Such accounts are staged by silence alone.
+    its first repeat. Such accounts are staged by silence alone. Where many bought once, ``ParetoNBDModel`` and
+    ``ModifiedBetaGeoModel`` know more of them and give the better stages; of the latter `clv.stage_stability` should be
+    asked first, since its likelihood can have two modes there.
     """
     rules = StageRules() if rules is None else rules
-    unit = _checked(summary, horizon)
-    silent = (summary["T"] - summary["recency"]).clip(lower=0.0).to_numpy(float)
-    p_alive = _answers(purchases.probability_alive(summary), summary, "p_alive", at_most=1.0)
-    silence = _answers(purchases.silence_probability(summary), summary, "silence_probability", at_most=1.0)
-    # Certainty about life says that the model cannot tell: then silence is all there is to go by.
-    once = (summary["frequency"].to_numpy() == 0) & (p_alive == 1)
-    by_silence = _steps_below(silence, rules.silence)
-    severity = np.maximum(
-        np.where(once, by_silence, np.minimum(by_silence, STAGES.index("at risk"))),
-        np.array([0, STAGES.index("lapsed"), STAGES.index("lost")])[_steps_below(p_alive, rules.alive)],
-    )
+    ahead, unit = check_horizon(horizon), checked_unit(summary)
+    frequency = summary["frequency"].to_numpy(float)
+    p_alive = answers(purchases.probability_alive(summary), summary, "p_alive", at_most=1.0)
+    silence = answers(purchases.silence_probability(summary), summary, "silence_probability", at_most=1.0)
+    rhythm = None if transactions is None else rhythm_in_summary(transactions, summary, level=rules.rhythm, unit=unit)
+    slowed = None if rhythm is None else rhythm.table["slowed"].to_numpy(bool)
+    once = undecided(purchases, summary)
+    plain = severity(p_alive, silence, rules=rules, once=once)
+    step = plain if slowed is None else severity(p_alive, silence, rules=rules, once=once, slowed=slowed)
     table = pd.DataFrame(
         {
-            "stage": np.array(STAGES, dtype=object)[severity],
+            "stage": np.array(STAGES, dtype=object)[step],
             "p_alive": p_alive,
             "silence_probability": silence,
-            "silent": silent,
-            "expected_purchases": _answers(
-                purchases.expected_purchases(summary, horizon), summary, "expected_purchases"
-            ),
-            "rule_stage": _rule_of_thumb(summary, silent, rules, unit),
+            "silent": (summary["T"] - summary["recency"]).clip(lower=0.0).to_numpy(float),
+            "expected_purchases": answers(purchases.expected_purchases(summary, ahead), summary, "expected_purchases"),
+            "rule_stage": np.array(RULE_STAGES, dtype=object)[rule_of_thumb(summary, rules, unit)],
             "sentence": "",
-            "usual_low": _answers(purchases.purchase_interval(summary, 0.25), summary, "usual_low"),
-            "usual_high": _answers(purchases.purchase_interval(summary, 0.75), summary, "usual_high"),
+            "usual_low": answers(purchases.purchase_interval(summary, 0.25), summary, "usual_low"),
+            "usual_high": answers(purchases.purchase_interval(summary, 0.75), summary, "usual_high"),
         },
         index=summary.index,
     )
+    if hasattr(purchases, "no_purchase_probability"):
+        silent_on = purchases.no_purchase_probability(summary, quarter(unit))
+        table["p_no_purchase"] = answers(silent_on, summary, "p_no_purchase", at_most=1.0)
+    if rhythm is not None:
+        for name in ("earlier_interval", "recent_interval", "p_value", "slowed"):
+            table["rhythm_p_value" if name == "p_value" else name] = rhythm.table[name].to_numpy()
     if value is not None:
-        table["value"] = _stake(value, table.index)
-    table["sentence"] = sentences(table, summary["frequency"].to_numpy(float), unit, rules.alive[0])
-    table.attrs["clv"] = dict(summary.attrs["clv"]) | {"horizon": float(horizon)}
-    by_stage = _count(table)
-    return ChurnStages(table, book_text(by_stage, table, int(once.sum()), unit, horizon, currency), by_stage)
+        table["value"] = stake(value, table.index)
+    if sentences:
+        table["sentence"] = write_sentences(table, frequency, unit, rules.alive[0])
+    table.attrs["clv"] = dict(summary.attrs["clv"]) | {"horizon": ahead}
+    by_stage = _count(table, step)
+    left_out = _left_out(rhythm, accounts, value, summary.index)
+    text = book_text(
+        by_stage, table, int(once.sum()), unit, ahead,
+        currency=currency, rhythm=rhythm, moved=int((step > plain).sum()), left_out=left_out,
+    )  # fmt: skip
+    return ChurnStages(table, text, by_stage, left_out, rhythm)
 
 
-def _checked(summary: pd.DataFrame, horizon: float) -> Unit:
-    """Check what the model will not check for us, and return the summary's unit."""
-    if not (isinstance(horizon, int | float | np.number) and np.isfinite(horizon) and horizon > 0):
-        raise SettingsError(f"horizon is {horizon!r}.", mend="Give a positive number of the summary's units.")
-    missing = [name for name in _NEEDED if name not in summary.columns]
-    if missing:
-        raise DataError(
-            "the column is missing.", mend="Make the table with summarise().", table="summary", column=missing[0]
-        )
-    if summary.empty:
-        raise DataError("no account has bought yet.", mend="Check the as-of date.", table="summary")
-    twice = summary.index.duplicated()
-    if twice.any():
-        raise DataError(
-            f"account {summary.index[twice][0]!r} is there twice.",
-            mend="Give one row an account.",
-            table="summary",
-            column="account_id",
-            row=int(np.argmax(twice)) + 1,
-        )
-    for name in _NEEDED:
-        bad = ~np.isfinite(summary[name].to_numpy(float)) | (summary[name].to_numpy(float) < 0)
-        if bad.any():
-            raise DataError(
-                f"{summary[name].iloc[int(np.argmax(bad))]!r} is no count or duration.",
-                mend="Make the table with summarise().",
-                table="summary",
-                column=name,
-                row=int(np.argmax(bad)) + 1,
-            )
-    unit = summary.attrs.get("clv", {}).get("unit")
-    if unit not in DAYS:
-        raise UnitError(
-            f"the summary's unit is {unit!r}.",
-            mend='Use summarise(), or set summary.attrs["clv"] = {"unit": "W"} (D, W, M or Y).',
-        )
-    checked: Unit = unit
-    return checked
+def _left_out(
+    rhythm: RhythmChange | None,
+    accounts: Iterable[str] | pd.DataFrame | None,
+    value: pd.Series | None,
+    bought: pd.Index,
+) -> pd.DataFrame:
+    """List who and what is not staged, each account under one reason."""
+    known = left_out_table() if rhythm is None else rhythm.left_out
+    if accounts is None and (value is None or len(value) == len(bought)):  # whose every account has a value
+        return known
+    seen = pd.Index(bought.astype(str)).union(pd.Index(known["account_id"].astype(str)))
+    never = without_purchases(accounts, seen)
+    worth = without_purchases(_NOBODY if value is None else value.index, seen.union(never.index))
+    more = left_out_table(("never bought", never), ("never bought, though it has a value", worth))
+    return known if more.empty else pd.concat([known, more], ignore_index=True) if len(known) else more
 
 
-def _answers(given: Any, summary: pd.DataFrame, name: str, *, at_most: float = np.inf) -> np.ndarray:
-    """Take a model's answers in the summary's order; anything that is no number is an error, rounding is not."""
-    values = given.reindex(summary.index) if isinstance(given, pd.Series) else given
-    values = np.asarray(values, dtype=float).reshape(-1)
-    if len(values) != len(summary):
-        raise DataError(f"the model gave {len(values)} answers for {len(summary)} accounts.", column=name)
-    bad = np.isnan(values) | (values < -1e-9) | (values > at_most + 1e-9)
-    if bad.any():
-        at = int(np.argmax(bad))
-        raise DataError(
-            f"the model gave {values[at]} for account {summary.index[at]!r}.",
-            mend="Check the account's row in the summary and that the model converged.",
-            table="summary",
-            column=name,
-            row=at + 1,
-        )
-    return np.clip(values, 0.0, at_most)
-
-
-def _steps_below(values: np.ndarray, thresholds: tuple[float, ...]) -> np.ndarray:
-    """Count the thresholds that each value is below."""
-    return (values[:, None] < np.asarray(thresholds)).sum(axis=1)
-
-
-def _rule_of_thumb(summary: pd.DataFrame, silent: np.ndarray, rules: StageRules, unit: Unit) -> np.ndarray:
-    """Stage by what sales teams use without a model."""
-    frequency, recency = summary["frequency"].to_numpy(float), summary["recency"].to_numpy(float)
-    inactive = rules.inactive_months * DAYS["M"] / DAYS[unit]
-    # Nobody came back: no interval is known, and only the months decide.
-    book = recency.sum() / frequency.sum() if frequency.sum() > 0 else inactive
-    own = np.divide(recency, frequency, out=np.full(len(recency), book), where=frequency > 0)
-    return np.select([silent > inactive, silent > own], ["inactive", "lapsing"], "active").astype(object)
-
-
-def _stake(value: pd.Series, accounts: pd.Index) -> np.ndarray:
-    """Take the money of each account; one without is an error, since it would vanish from the totals."""
-    stake = value.reindex(accounts).to_numpy(float) if value.index.is_unique else np.full(len(accounts), np.nan)
-    bad = ~np.isfinite(stake)
-    if bad.any():
-        raise DataError(
-            f"account {accounts[bad][0]!r} has no value, or more than one ({int(bad.sum())} in all).",
-            mend="Give one finite value for every account of the summary.",
-            column="value",
-        )
-    return stake
-
-
-def _count(table: pd.DataFrame) -> pd.DataFrame:
+def _count(table: pd.DataFrame, step: np.ndarray) -> pd.DataFrame:
     """Accounts, expected purchases and money by stage; a stage without accounts holds zeros and no mean."""
-    grouped = table.groupby("stage")
-    counts = pd.DataFrame({"accounts": grouped.size()}).reindex(pd.Index(STAGES, name="stage"), fill_value=0)
+    n = len(STAGES)
+    accounts = np.bincount(step, minlength=n)
+    counts = pd.DataFrame({"accounts": accounts}, index=pd.Index(STAGES, name="stage", dtype=object))
     counts["share"] = counts["accounts"] / len(table)
-    counts["p_alive"] = grouped["p_alive"].mean()
+    alive = np.bincount(step, table["p_alive"].to_numpy(), minlength=n)
+    counts["p_alive"] = np.divide(alive, accounts, out=np.full(n, np.nan), where=accounts > 0)
     for name in ("expected_purchases", "value"):
         if name in table:
-            counts[name] = grouped[name].sum().reindex(counts.index, fill_value=0.0)
+            counts[name] = np.bincount(step, table[name].to_numpy(), minlength=n)
     return counts

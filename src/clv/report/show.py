@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from clv.errors import ClvError
+from clv.result import Missing, Result
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,6 +79,8 @@ class Shown:
         return html.escape(_FORMATS[self.formats[column]](value))
 
     def _repr_html_(self) -> str:
+        if self.frame.shape[1] == 0:
+            return ""
         columns = [str(c) for c in self.frame.columns]
         kinds = {c: ' class="number"' if self.formats[c] in _NUMERIC else "" for c in columns}
         head = "".join(f'<th scope="col"{kinds[c]}>{html.escape(self.headings[c])}</th>' for c in columns)
@@ -115,7 +118,7 @@ def show(
     Parameters
     ----------
     frame : pandas.DataFrame
-        A named index is shown as the first column.
+        A named index is shown as the first column. One without any column, as a `Missing` result has, shows nothing.
     columns : mapping, optional
         Column -> (heading, format), in the order wanted; None shows every column, formatted by its type.
     caption : str
@@ -132,6 +135,8 @@ def show(
     ClvError
         A column is not in the table.
     """
+    if frame.shape == (0, 0):
+        return Shown(frame, caption, {}, {})
     flat = frame.reset_index() if frame.index.name is not None else frame
     chosen = dict(columns) if columns is not None else {str(c): (str(c), _guess(flat[c])) for c in flat.columns}
     missing = [c for c in chosen if c not in flat.columns]
@@ -146,6 +151,12 @@ def show(
         formats={c: _cents(flat[c].head(rows)) if kind == "money" else kind for c, (_, kind) in chosen.items()},
         total=len(flat),
     )
+
+
+def draw(result: Result) -> None:
+    """Draw a finding, unless it is that there is nothing to find."""
+    if not isinstance(result, Missing):
+        result.plot()
 
 
 def _cents(column: pd.Series) -> Format:

@@ -26,6 +26,7 @@ class DataSteps:
     store: Store
     #: what a reader must know about how the numbers came about, said once by each step.
     notes: list[str] = field(default_factory=list)
+    _read: dict[str, pd.DataFrame | None] = field(default_factory=dict, repr=False)
 
     @property
     def settings(self) -> Settings:
@@ -49,13 +50,23 @@ class DataSteps:
         return self.reading.table if kept is None else kept
 
     @cached_property
+    def as_of(self) -> pd.Timestamp:
+        """Last day that counts."""
+        return self.study.as_of(self.transactions)
+
+    @cached_property
     def accounts(self) -> pd.DataFrame | None:
         """Firmographics of customers and prospects, or None where the study has none."""
-        if not self.study.has("accounts"):
-            return None
-        reading = self.study.read("accounts")
-        reading.check(self.settings.rules.max_rejected)
-        return reading.table
+        return self.table("accounts")
+
+    def table(self, name: str) -> pd.DataFrame | None:
+        """Read one of the study's further tables, checked against its tolerance; None where the study lacks it."""
+        if name not in self._read:
+            reading = self.study.read(name) if self.study.has(name) else None
+            if reading is not None:
+                reading.check(self.settings.rules.max_rejected)
+            self._read[name] = None if reading is None else reading.table
+        return self._read[name]
 
     @cached_property
     def summary(self) -> pd.DataFrame:

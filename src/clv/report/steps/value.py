@@ -7,8 +7,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from clv.report.steps.data import DataSteps
+from clv.result import Missing
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from clv.result import Result
     from clv.value.beta_geo import BetaGeoModel
     from clv.value.gamma_gamma import GammaGammaModel
@@ -62,7 +65,7 @@ class ValueSteps(DataSteps):
         settings = self.settings
         try:
             return growth_over(
-                self.transactions, as_of=self.study.as_of(self.transactions), unit=settings.unit, grain=settings.grain,
+                self.transactions, as_of=self.as_of, unit=settings.unit, grain=settings.grain,
                 horizon=settings.horizon, discount_rate=settings.discount_rate, margin=settings.margin,
             )  # fmt: skip
         except ClvError as error:
@@ -80,27 +83,99 @@ class ValueSteps(DataSteps):
         return frequency_check(self.purchases, self.summary)
 
     @cached_property
-    def value(self) -> LifetimeValue:
-        """What each account is worth over the horizon, with the interval of its own expected margin."""
-        from clv.value.lifetime import LifetimeValue, lifetime_value
+    def purchase_value(self) -> LifetimeValue:
+        """What each account's purchases are worth over the horizon, with the interval of its own expected margin."""
+        from clv.value.lifetime import lifetime_value
 
-        foreign = self.store.get_foreign("customer_value")
-        if foreign is not None:
-            self.notes.append("Account values were not computed here: they come from a table put into the run folder.")
-            return LifetimeValue.from_table(foreign.set_index("account_id"))
         settings = self.settings
-        value = lifetime_value(
+        treated = self._lately_treated()
+        if treated:
+            self.notes.append(
+                f"{treated:,} {'account was' if treated == 1 else 'accounts were'} in a programme within the last year."
+                " Their purchases hold its effect, and their values assume that what it did goes on."
+            )
+        return lifetime_value(
             self.purchases,
             self.spend,
             self.summary,
             horizon=settings.horizon,
             discount_rate=settings.discount_rate,
-            margin=settings.margin,
+            margin=self._margin(self.summary.index),
             draws=settings.draws,
             seed=settings.seed,
             confidence=settings.confidence,
             currency=settings.currency,
         )
+
+    def _margin(self, accounts: pd.Index) -> float | pd.Series:
+        """Give the study's margin, or each account's own where the study says whose."""
+        from clv.value.margins import account_margins
+
+        settings = self.settings
+        if settings.margin_by == "study":
+            return settings.margin
+        found = account_margins(
+            accounts, margin=settings.margin, by=settings.margin_by, transactions=self.transactions,
+            firms=self.accounts, as_of=self.as_of,
+        )  # fmt: skip
+        self.notes.append(found.text)
+        return found.margins
+
+    def _lately_treated(self) -> int:
+        """Count accounts that a programme treated within the year before the as-of date."""
+        import pandas as pd
+
+        programmes = self.table("programmes")
+        if programmes is None:
+            return 0
+        began = (programmes["arm"] == "treatment") & (programmes["start"] <= self.as_of)
+        if "end" in programmes:
+            began &= programmes["end"].isna() | (programmes["end"] > self.as_of - pd.Timedelta(days=365))
+        return int(programmes.loc[began, "account_id"].nunique())
+
+    @cached_property
+    def contract_value(self) -> LifetimeValue | None:
+        """What each account's contracts are worth over the horizon; None where the study has none that had begun."""
+        from clv.value.contract_value import contract_value
+        from clv.value.relations import contract_relations
+        from clv.value.shifted_beta_geo import ShiftedBetaGeoModel
+
+        contracts = self.table("contracts")
+        if contracts is None or not (contracts["start"] <= self.as_of).any():
+            return None
+        settings = self.settings
+        relations = contract_relations(
+            contracts, as_of=self.as_of, observed_from=settings.contracts.observed_from, grace=settings.contracts.grace
+        )
+        model = ShiftedBetaGeoModel(prior="auto").fit(relations)
+        self._keep("renewals", model)
+        return contract_value(
+            model,
+            relations,
+            horizon=settings.horizon,
+            unit=settings.unit,
+            discount_rate=settings.discount_rate,
+            margin=self._margin(relations.set_index("account_id").index.unique()),
+            payment=settings.contracts.payment,
+            draws=settings.draws,
+            seed=settings.seed,
+            confidence=settings.confidence,
+            currency=settings.currency,
+        )
+
+    @cached_property
+    def value(self) -> LifetimeValue:
+        """What each account is worth over the horizon: purchases and contracts, every margin counted once."""
+        from clv.value.book_value import book_value
+        from clv.value.lifetime import LifetimeValue
+
+        foreign = self.store.get_foreign("customer_value")
+        if foreign is not None:
+            self.notes.append("Account values were not computed here: they come from a table put into the run folder.")
+            return LifetimeValue.from_table(foreign.set_index("account_id"))
+        value = self.purchase_value
+        if self.contract_value is not None:
+            value = book_value(value, self.contract_value, currency=self.settings.currency)
         self.store.put("customer_value", value.table)
         return value
 
@@ -122,7 +197,7 @@ class ValueSteps(DataSteps):
         from clv.value.validation.holdout import choose_cutoffs
 
         settings = self.settings
-        as_of = self.study.as_of(self.transactions)
+        as_of = self.as_of
         horizon, cutoffs = choose_cutoffs(self.transactions, horizon=settings.horizon, unit=settings.unit, as_of=as_of)
         known = None if self.accounts is None else self.accounts.set_index("account_id")
         names = [name for name in ("industry", "region", "employees") if known is not None and name in known]
@@ -151,20 +226,16 @@ class ValueSteps(DataSteps):
 
     @cached_property
     def truth(self) -> Result:
-        """Values against the truth, where the study is synthetic and has one; only `validation` reads it."""
+        """Values of purchases against the truth, where a synthetic study has one; only `validation` reads it."""
         path = self.study.folder / "truth" / "accounts.csv"
         if not (self.settings.synthetic and path.is_file()):
-            import pandas as pd
-
-            from clv.result import Result
-
-            return Result(pd.DataFrame(), "These are real data: no truth is known, and the backtest is all there is.")
+            return Missing.because("These are real data: no truth is known, and the backtest is all there is.")
         import pandas as pd
 
         from clv.value.validation.truth_check import check_truth
 
         truth = pd.read_csv(path, dtype={"account_id": str}).set_index("account_id")
-        return check_truth(self.value.table, truth["margin_52"])
+        return check_truth(self.purchase_value.table, truth["margin_52"])
 
     def _fitted(self, name: str, model_class: Any) -> Any:
         """Fit the model, by the posterior mean where plain likelihood is not sharp, and leave it in the run folder.
@@ -172,7 +243,11 @@ class ValueSteps(DataSteps):
         Fitting takes less time than the summary, so that every notebook fits anew instead of reading what may be stale.
         """
         model = model_class(prior="auto").fit(self.summary)
+        self._keep(name, model)
+        return model
+
+    def _keep(self, name: str, model: Any) -> None:
+        """Leave a fitted model in the run folder, and tell the reader what it has to say about itself."""
         if model.note_:
             self.notes.append(model.note_)
         self.store.keep_model(name, model)
-        return model
