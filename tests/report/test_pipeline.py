@@ -126,3 +126,26 @@ def test_an_unknown_study_and_setting_are_named():
         clv.open_run("nowhere")
     with pytest.raises(SettingsError, match="horizon"):
         clv.open_run("demo", None, {"horizn": 3})
+
+
+def test_offers_unlock_what_discounts_add(tmp_path):
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    offers, rows = ["account_id,start,end"], ["account_id,date,amount"]
+    for number in range(60):
+        offered = rng.random(52) < 0.1
+        for week in range(52):
+            day = pd.Timestamp("2024-01-01") + pd.Timedelta(weeks=week)
+            if offered[week]:
+                offers.append(f"a{number:02d},{day:%Y-%m-%d},{day + pd.Timedelta(days=6):%Y-%m-%d}")
+            if rng.random() < 0.2 * (1 + offered[week]):
+                rows.append(f"a{number:02d},{day + pd.Timedelta(days=int(rng.integers(7))):%Y-%m-%d},10")
+    (tmp_path / "sales.csv").write_text("\n".join(rows))
+    (tmp_path / "offers.csv").write_text("\n".join(offers))
+    study = "name: own\ntitle: Own\nas_of: 2024-12-29\ntables: {transactions: {path: sales.csv}"
+    (tmp_path / "study.yml").write_text(study + ", offers: {path: offers.csv}}\n")
+    found = clv.open_run(tmp_path).discounts
+    assert found.summary.loc["lift", "lower"] < 1 < found.summary.loc["lift", "upper"]
+    (tmp_path / "study.yml").write_text(study + "}\n")
+    assert "no offers are known" in clv.open_run(tmp_path).discounts.text

@@ -18,6 +18,7 @@ UNLOCKS = {
     "opportunities": "win rates and deals under way",
     "programmes": "measured effect of the programme against its control group",
     "contracts": "renewals",
+    "offers": "what discounts add, net of the dip after them",
     "wallets": "share of wallet and room for growth",
 }
 

@@ -181,6 +181,11 @@ def read_contracts(source: Source, **options: Unpack[Options]) -> Read:
     return read_table("contracts", source, **options)
 
 
+def read_offers(source: Source, **options: Unpack[Options]) -> Read:
+    """Read when which account could buy at a discount; see `read_table`."""
+    return read_table("offers", source, **options)
+
+
 def read_wallets(source: Source, **options: Unpack[Options]) -> Read:
     """Read what accounts need in a year, from a survey; see `read_table`."""
     return read_table("wallets", source, **options)

@@ -106,7 +106,7 @@ class StageRules(_Strict):
     silence: tuple[Share, Share, Share, Share, Share] = (0.50, 0.20, 0.10, 0.05, 0.01)
     #: below these P(alive) an account is lapsed, lost.
     alive: tuple[Share, Share] = (0.50, 0.10)
-    #: below this p-value of an unchanged rhythm an account has slowed (see `clv.churn.rhythm`); 0: rhythms do not count.
+    #: below this p-value of an unchanged rhythm an account has slowed (see `clv.churn.rhythm`); 0: none has.
     rhythm: Annotated[float, Field(ge=0, lt=1)] = 0.05
     #: the rule of thumb shown beside: months without a purchase after which an account counts as inactive.
     inactive_months: Positive = 12
@@ -215,6 +215,7 @@ TABLE_NAMES = (
     "opportunities",
     "programmes",
     "contracts",
+    "offers",
     "wallets",
 )
 

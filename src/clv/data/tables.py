@@ -158,6 +158,16 @@ INPUTS: dict[str, pa.DataFrameSchema] = {
             ),
         },
     ),
+    "offers": _schema(
+        "offers",
+        "One row an account and time in which it could buy at a discount, whether it did or not.",
+        {
+            "account_id": _ACCOUNT,
+            "start": _column("date", "First day of the offer."),
+            "end": _column("date", "Last day of the offer; empty: the first.", required=False),
+            "discount": _column("number", "Share of the list price.", _SHARE, required=False),
+        },
+    ),
     "wallets": _schema(
         "wallets",
         "One row an account whose yearly demand for what we sell is known from a survey.",

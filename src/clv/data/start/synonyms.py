@@ -25,6 +25,7 @@ TABLES: dict[str, tuple[str, ...]] = {
     "opportunities": ("opportunities", "deals", "pipeline", "chancen", "verkaufschancen", "сделки", "воронка"),
     "programmes": ("programmes", "programs", "campaigns", "kampagnen", "programme", "программы", "кампании"),
     "contracts": ("contracts", "subscriptions", "verträge", "abonnements", "договоры", "контракты", "подписки"),
+    "offers": ("offers", "promotions", "angebote", "aktionen", "rabattaktionen", "акции", "предложения"),
     "wallets": ("wallets", "wallet", "potential", "potenzial", "bedarf", "кошелёк", "потенциал"),
 }  # fmt: skip
 
@@ -153,6 +154,12 @@ COLUMNS: dict[str, dict[str, tuple[str, ...]]] = {
         "renewed": ("renewed", "renewal", "verlängert", "продлён", "продлен"),
         "reason": ("reason", "loss reason", "churn reason", "grund", "причина"),
         "term_number": ("term number", "laufzeitnummer", "номер срока"),
+    },
+    "offers": {
+        "account_id": _ACCOUNT,
+        "start": _START,
+        "end": _END,
+        "discount": ("discount", "discount share", "rebate", "rabatt", "скидка"),
     },
     "wallets": {
         "account_id": _ACCOUNT,

@@ -214,7 +214,11 @@ class ChurnSteps(ValueSteps):
 
         try:
             return discount_effect(
-                self.transactions, as_of=self.as_of, grain=self.settings.grain, confidence=self.settings.confidence
+                self.transactions,
+                self.table("offers"),
+                as_of=self.as_of,
+                grain=self.settings.grain,
+                confidence=self.settings.confidence,
             )
         except ClvError as error:
             return Missing.because(f"What discounts add cannot be told: {error.message}")
