@@ -297,7 +297,8 @@ def test_one_stage_an_account(hazard):
     assert found.table.loc["signed", "silent"] == 0
     assert found.table.loc["signed", "expected_purchases"] == found.table.loc["signed", "expected_renewals"]
     assert found.by_stage["accounts"].sum() == 7
-    assert "7 accounts: 1 only buy, 1 only have a contract, 5 do both" in found.text
+    assert "Of 7 accounts that buy or have a contract: " in found.text
+    assert "1 only buy, 1 only have a contract, and 5 do both." in found.text
     found.plot()
     value = pd.Series(1.0, index=found.table.index)
     assert clv.all_stages(transactional, contractual, value=value).by_stage["value"].sum() == 7

@@ -40,11 +40,21 @@ def book_text(
         Accounts that their change of rhythm moved one stage down.
     left_out : pandas.DataFrame, optional
     """
+    text = spread_text(by_stage, "that bought", currency)
+    expected = float(by_stage["expected_purchases"].sum())
+    text += f" Expected purchases of the book in the next {duration(horizon, unit)}: {number(expected)}."
+    parts = [text, _disagreement(table), _once(once), _rhythm(rhythm, moved)]
+    parts.append("" if left_out is None else left_out_text(left_out))
+    return "\n\n".join(part for part in parts if part)
+
+
+def spread_text(by_stage: pd.DataFrame, who: str, currency: str) -> str:
+    """Say how accounts spread over the stages, and how much money is where it can be lost."""
     n = int(by_stage["accounts"].sum())
     present = by_stage[by_stage["accounts"] > 0]
     spread = ", ".join(f"{row.accounts:,.0f} {stage} ({share(row.share)})" for stage, row in present.iterrows())
     middle = ["slowing", "overdue", "at risk"]
-    text = f"Of {plural(number(n), 'account')} that bought: {spread}."
+    text = f"Of {plural(number(n), 'account')} {who}: {spread}."
     if "value" in by_stage:
         total, turning = float(by_stage["value"].sum()), float(by_stage.loc[middle, "value"].sum())
         part = f" ({share(turning / total)} of the total)" if total > 0 else ""
@@ -55,11 +65,7 @@ def book_text(
         count = int(by_stage.loc[middle, "accounts"].sum())
         text += f" {plural(number(count), 'account')} slowing, overdue or at risk: quieter than their own rhythm, and"
         text += " not yet given up."
-    expected = float(by_stage["expected_purchases"].sum())
-    text += f" Expected purchases of the book in the next {duration(horizon, unit)}: {number(expected)}."
-    parts = [text, _disagreement(table), _once(once), _rhythm(rhythm, moved)]
-    parts.append("" if left_out is None else left_out_text(left_out))
-    return "\n\n".join(part for part in parts if part)
+    return text
 
 
 def _disagreement(table: pd.DataFrame) -> str:

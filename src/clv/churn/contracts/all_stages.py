@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from clv.churn.contracts.account_stages import count_stages
 from clv.churn.severity import RULE_STAGES, STAGES
 from clv.churn.stage_inputs import stake
+from clv.churn.stage_text import spread_text
 from clv.data.settings import StageRules
 from clv.data.units import DAYS
 from clv.errors import DataError
@@ -57,6 +58,7 @@ def all_stages(
     *,
     rules: StageRules | None = None,
     value: pd.Series | None = None,
+    currency: str = "",
 ) -> AllStages:
     """Join the stages of purchases and of contracts to one stage an account.
 
@@ -76,6 +78,8 @@ def all_stages(
     rules : StageRules, optional
     value : pandas.Series, optional
         Money at stake, indexed by account_id; accounts that it lacks are an error.
+    currency : str
+        Written after money in the text.
 
     Returns
     -------
@@ -137,11 +141,10 @@ def all_stages(
     table.attrs["clv"] = dict(about) | {"as_of": other["as_of"]}
     by_stage = count_stages(table)
     moved = int((both & (found != t)).sum())
-    text_ = (
-        f"{len(table):,} accounts: {int((buys & ~signs).sum()):,} only buy, {int((signs & ~buys).sum()):,} only have a"
-        f" contract, {int((buys & signs).sum()):,} do both. "
-        + ", ".join(f"{row.accounts:,.0f} {stage}" for stage, row in by_stage.iterrows() if row.accounts)
-        + "."
+    text_ = spread_text(by_stage, "that buy or have a contract", currency)
+    text_ += (
+        f"\n\n{int((buys & ~signs).sum()):,} only buy, {int((signs & ~buys).sum()):,} only have a contract, and"
+        f" {int((buys & signs).sum()):,} do both."
     )
     if moved:
         text_ += f" For {moved:,} of those that do both the contract changes the stage."

@@ -121,8 +121,8 @@ def renewal_calibration(
         then = _as_known(contracts, cutoff, grace)
         for place, method in enumerate(methods):
             hazard = renewal_hazard(
-                then, as_of=cutoff, accounts=accounts, covariates=covariates, method=method, grace=grace, observed_from=observed_from,
-                faults=faults, confidence=confidence, seed=seed,
+                then, as_of=cutoff, accounts=accounts, covariates=covariates, method=method, grace=grace,
+                observed_from=observed_from, faults=faults, confidence=confidence, seed=seed,
             )  # fmt: skip
             # A term whose successor had begun early was decided already: nobody would have asked.
             rows = rows[rows.index.isin(hazard.running.index)].copy()

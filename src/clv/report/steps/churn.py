@@ -88,8 +88,9 @@ class ChurnSteps(ValueSteps):
         stages: ChurnStages | AllStages = self.purchase_stages
         if not isinstance(self.contract_stages, Missing):
             stages = all_stages(
-                self.purchase_stages, self.contract_stages, rules=self.settings.stages, value=self.value.table["clv"]
-            )
+                self.purchase_stages, self.contract_stages, rules=self.settings.stages,
+                value=self.value.table["clv"], currency=self.settings.currency,
+            )  # fmt: skip
         self.store.put("churn_stages", stages.table)
         return stages
 
