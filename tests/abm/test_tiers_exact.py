@@ -97,7 +97,7 @@ def test_rank_and_cut_is_never_better(helpers):
 @pytest.mark.parametrize("kind", ["fixed", "own", "equal"])
 def test_first_core_and_the_whole_program_agree(kind, monkeypatch, helpers):
     """A core that is far too narrow must grow until the proof holds."""
-    from clv.abm import solver
+    from clv.abm.allocation import solver
 
     options = helpers.realistic(150, 3, kind=kind)
     limits = helpers.half_limits(options)

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clv.abm import allocate_tiers, tier_options, tiers, verify
+from clv.abm import allocate_tiers, tier_options, verify
+from clv.abm.allocation import solver
 from clv.data.settings import Tier
 from clv.data.tables import RUN_TABLES
 from clv.errors import ClvError, DataError, InfeasibleError, SettingsError
@@ -181,12 +182,15 @@ def test_a_time_limit_returns_a_plan_with_an_honest_gap():
 
 
 def test_no_time_at_all_and_fewest_counts_say_so(options, monkeypatch):
-    from clv.abm import highs
+    from clv.abm.allocation import highs
 
-    monkeypatch.setattr(highs, "search", lambda *_: highs.Found("time limit", None, np.inf))
+    monkeypatch.setattr(highs, "search", lambda *_: highs.Found("time limit", None, None, np.inf))
     rounded = allocate_tiers(options, budget=50)
     assert rounded.status == "time limit"
-    assert rounded.objective == 60.0 < rounded.bound
+    assert rounded.objective == 95.0 <= rounded.bound, "repaired from prices, without a search"
+    forced = allocate_tiers(options, counts={"big": (1, None)})
+    assert forced.status == "time limit" or forced.gap == 0.0
+    monkeypatch.setattr(solver, "repair", lambda *_: None)
     with pytest.raises(InfeasibleError, match="not been proven"):
         allocate_tiers(options, counts={"big": (1, None)})
 
@@ -194,16 +198,16 @@ def test_no_time_at_all_and_fewest_counts_say_so(options, monkeypatch):
 def test_an_overrun_by_rounding_is_mended_not_reported(options, monkeypatch):
     calls = []
 
-    def first_overruns(program, *, time_limit):
-        found = real(program, time_limit=time_limit)
+    def first_overruns(program, *, time_limit, gap, start=None):
+        found = real(program, time_limit=time_limit, gap=gap, start=start)
         calls.append(program.limit[0])
         if len(calls) == 1:
             count = (np.array(program.tiers)[program.tier] == "big").astype(int)
-            return tiers.Solution(count, found.bound, found.prices, "optimal")
+            return solver.Solution(count, found.opened, found.bound, found.prices, "optimal")
         return found
 
-    real = tiers.solve
-    monkeypatch.setattr(tiers, "solve", first_overruns)
+    real = solver.solve
+    monkeypatch.setattr(solver, "solve", first_overruns)
     found = allocate_tiers(options, budget=84.9)
     assert len(calls) == 2
     assert calls[1] < calls[0]
@@ -211,10 +215,10 @@ def test_an_overrun_by_rounding_is_mended_not_reported(options, monkeypatch):
 
 
 def test_a_plan_that_stays_wrong_is_never_reported(options, monkeypatch):
-    def wrong(program, *, time_limit):
-        return tiers.Solution(program.size[program.owner], 0.0, np.zeros(len(program.limit)), "optimal")
+    def wrong(program, *, time_limit, gap, start=None):
+        return solver.Solution(program.size[program.owner], np.zeros(0), 0.0, np.zeros(len(program.limit)), "optimal")
 
-    monkeypatch.setattr(tiers, "solve", wrong)
+    monkeypatch.setattr(solver, "solve", wrong)
     with pytest.raises((ClvError, ValueError)):
         allocate_tiers(options, budget=1.0)
 

@@ -1,0 +1,92 @@
+"""What an experiment shows, in words for a sales meeting."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from clv.abm.wording import accounts, listed, money
+from clv.churn.words import chance
+
+if TYPE_CHECKING:
+    from clv.abm.experiments.analysis import ExperimentAnalysis
+
+#: outcomes that are shares, shown in percentage points.
+SHARES = ("bought", "win_rate")
+_MONEY = ("margin", "revenue")
+
+
+def quantity(x: float, outcome: str, currency: str) -> str:
+    """Write an effect in the outcome's unit."""
+    if not math.isfinite(x):
+        return "any amount" if x > 0 else "any loss"
+    if outcome in SHARES:
+        return f"{100 * x:.1f} points".replace("-", "\N{MINUS SIGN}")
+    if outcome in _MONEY:
+        return money(x, currency)
+    text = f"{x:.3g}" if abs(x) < 1000 else f"{x:,.0f}"
+    return text.replace("-", "\N{MINUS SIGN}") + (" days" if outcome == "cycle_time" else "")
+
+
+def between(low: float, high: float, outcome: str, currency: str) -> str:
+    """Write an interval."""
+    if not (math.isfinite(low) or math.isfinite(high)):
+        return "no bound at all: the arms are too small for an interval at this confidence"
+    if not math.isfinite(low):
+        return f"at most {quantity(high, outcome, currency)}"
+    if not math.isfinite(high):
+        return f"at least {quantity(low, outcome, currency)}"
+    return f"{quantity(low, outcome, '')} to {quantity(high, outcome, currency)}"
+
+
+def finding(row: Any, confidence: float, currency: str) -> str:
+    """Say one effect."""
+    name = str(row.outcome).replace("_", " ")
+    who = " ".join(p for p in (f"{row.group}:" if row.group != "all" else "", f"{row.arm}") if p)
+    size = f"{accounts(row.accounts)} against {row.controls:,}"
+    ends = between(row.lower, row.upper, row.outcome, currency)
+    relative = f", {row.relative:+.0%}".replace("-", "\N{MINUS SIGN}") if math.isfinite(row.relative) else ""
+    if row.lower > 0 or row.upper < 0:
+        more = "raised" if row.effect > 0 else "lowered"
+        return (
+            f"{who} {more} {name} by {quantity(abs(row.effect), row.outcome, currency)} an account{relative}"
+            f" ({confidence:.0%} interval {ends}; {size}). Chance alone would show so much {chance(row.p_value)}"
+            + (f"; counting all comparisons, {chance(row.p_adjusted)}." if row.p_adjusted > row.p_value else ".")
+        )
+    return (
+        f"{who}: no effect on {name} can be told from chance. The estimate is"
+        f" {quantity(row.effect, row.outcome, currency)} an account{relative}; the data are compatible with {ends}"
+        f" ({confidence:.0%} interval; {size})."
+    )
+
+
+def analysis_text(analysis: ExperimentAnalysis, *, registered: bool) -> str:
+    """Say the main findings, what was decided beforehand, and what is wrong."""
+    table = analysis.table
+    main = table[table["role"] == "main"]
+    broken = analysis.checks[analysis.checks["verdict"] == "broken"]
+    parts = []
+    if len(broken):
+        parts.append("Do not use this result as it is. " + " ".join(broken["says"]))
+    parts.append(" ".join(finding(row, analysis.confidence, analysis.currency) for row in main.itertuples()))
+    few = int(main[["accounts", "controls"]].to_numpy().min())
+    how = "randomised, compared with a control group"
+    parts.append(
+        f"Evidence: {how}; {'the main outcome was registered before the start' if registered else 'not registered'}."
+        + (f" The smallest arm has {accounts(few)}: only large effects could have been seen." if few < 30 else "")
+    )
+    mind = list(analysis.checks.loc[analysis.checks["verdict"] == "mind", "says"])
+    mind += [note[0].upper() + note[1:] + "." for note in analysis.notes]
+    if mind:
+        parts.append("Mind: " + " ".join(mind))
+    other = table[table["role"] == "exploratory"]
+    if len(other):
+        seen = [
+            str(r.outcome).replace("_", " ") for r in other[other["p_adjusted"] < 1 - analysis.confidence].itertuples()
+        ]
+        names = listed(list(dict.fromkeys(seen)))
+        parts.append(
+            f"Looked at beside: {listed(list(dict.fromkeys(other['outcome'].str.replace('_', ' '))))}"
+            + (f"; {names} differ, to be confirmed by the next experiment." if names else "; none differs.")
+        )
+    return "\n\n".join(parts)

@@ -1,0 +1,245 @@
+"""The table of an experiment, checked: who was in which arm, and what is wrong with that."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from clv.abm.experiments.linear import Codes, Floats
+from clv.abm.experiments.trial import Adjustment, Comparison
+from clv.abm.wording import accounts, listed
+from clv.errors import DataError, SettingsError
+
+TABLE = "experiment"
+#: treated and control accounts needed a covariate before each arm gets a slope of its own.
+LIN_ACCOUNTS = 20
+#: and before anything is taken off at all.
+CUPED_ACCOUNTS = 4
+
+
+@dataclass(frozen=True)
+class Arms:
+    """A checked experiment.
+
+    Attributes
+    ----------
+    frame : pandas.DataFrame
+        The rows as given, index 0, 1, …
+    arm, block, cluster : pandas.Series of str
+    control : str
+    treatments : tuple of str
+        The other arms, sorted.
+    clustered, blocked : bool
+    """
+
+    frame: pd.DataFrame
+    arm: pd.Series
+    block: pd.Series
+    cluster: pd.Series
+    control: str
+    treatments: tuple[str, ...]
+    clustered: bool
+    blocked: bool
+
+    def rows(self, treatment: str, inside: np.ndarray | None = None) -> np.ndarray:
+        """Positions of the rows of one treatment and of the control."""
+        keep = self.arm.isin([treatment, self.control]).to_numpy()
+        return np.flatnonzero(keep if inside is None else keep & inside)
+
+    def comparison(
+        self, treatment: str, rows: np.ndarray, covariates: Floats | None, adjustment: Adjustment
+    ) -> Comparison:
+        """Put treatment and control side by side; ``rows`` may hold other arms, which count as not treated."""
+        return Comparison.of(
+            (self.arm.iloc[rows] == treatment).to_numpy(),
+            block=codes(self.block.iloc[rows]),
+            cluster=codes(self.cluster.iloc[rows]),
+            covariates=None if covariates is None else covariates[rows],
+            adjustment=adjustment,
+        )
+
+
+def codes(labels: pd.Series) -> Codes:
+    """Whole numbers for labels, in the labels' order."""
+    return np.unique(labels.to_numpy(dtype=str), return_inverse=True)[1].astype(np.int64)
+
+
+def check_arms(
+    data: pd.DataFrame,
+    *,
+    arm: str = "arm",
+    control: str = "control",
+    block: str | Sequence[str] | None = None,
+    cluster: str | None = None,
+) -> Arms:
+    """Check who was in which arm.
+
+    Parameters
+    ----------
+    data : pandas.DataFrame
+        One row an account (a row a deal or recipient with `cluster`); columns account_id (optional) and `arm`.
+    control : str
+        The arm that got nothing.
+    block : str or sequence of str, optional
+        Columns of the randomisation blocks.
+    cluster : str, optional
+        Column of what was randomised, where that is not the row.
+
+    Raises
+    ------
+    DataError
+        No control, no treatment, an arm of one account, an account in two arms, a cluster or an account split.
+    """
+    if not isinstance(data, pd.DataFrame) or data.empty:
+        raise DataError("has no rows.", table=TABLE, mend="Give a row an account with its arm and its outcome.")
+    frame = data.reset_index() if data.index.name == "account_id" and "account_id" not in data else data
+    frame, control = frame.reset_index(drop=True), str(control)
+    blocks = [block] if isinstance(block, str) else list(block or [])
+    for name in [arm, *blocks, *([cluster] if cluster else [])]:
+        need(frame, name)
+        empty = frame[name].isna().to_numpy()
+        if empty.any():
+            raise DataError(
+                f"is empty for {int(empty.sum())} rows.",
+                table=TABLE, column=name, row=int(np.argmax(empty)) + 1,
+                mend="Say for every account in which arm, block or group it was drawn.",
+            )  # fmt: skip
+    arms = frame[arm].astype(str)
+    treatments = tuple(sorted(set(arms) - {control}))
+    if control not in set(arms):
+        raise DataError(
+            f"there is no account in the arm {control!r}, only in {listed(sorted(set(arms)))}: without a control"
+            " nothing can be said about what the programme changed.",
+            table=TABLE, column=arm, mend="Name the control arm, or leave a holdout next time.",
+        )  # fmt: skip
+    if not treatments:
+        raise DataError("all accounts are controls.", table=TABLE, column=arm, mend="Give the treated accounts too.")
+    clusters = _clusters(frame, arms, arm, cluster)
+    block_of = frame[blocks].astype(str).agg("\x1f".join, axis=1) if blocks else pd.Series("", index=frame.index)
+    spans = block_of.groupby(clusters).nunique()
+    if (spans > 1).any():
+        raise DataError(
+            f"{spans.idxmax()!r} lies in {spans.max()} blocks.",
+            table=TABLE, column=blocks[0], mend="What was randomised together belongs to one block.",
+        )  # fmt: skip
+    for name in (control, *treatments):
+        units = clusters[arms == name].nunique()
+        if units < 2:
+            raise DataError(
+                f"the arm {name!r} has one {'cluster' if cluster else 'account'}: its luck cannot be told from an"
+                " effect.",
+                table=TABLE, column=arm, mend="At least two, better twenty, are needed in every arm.",
+            )  # fmt: skip
+    return Arms(frame, arms, block_of, clusters, control, treatments, cluster is not None, bool(blocks))
+
+
+def _clusters(frame: pd.DataFrame, arms: pd.Series, arm: str, cluster: str | None) -> pd.Series:
+    """Label what was randomised; each has one arm."""
+    if cluster is None:
+        if "account_id" not in frame.columns:
+            return pd.Series(np.arange(len(frame)).astype(str), index=frame.index)
+        twice = frame["account_id"].duplicated().to_numpy()
+        if twice.any():
+            name = frame["account_id"].iloc[int(np.argmax(twice))]
+            both = len(set(arms[frame["account_id"] == name])) > 1
+            raise DataError(
+                f"{name!r} is there twice{', in two arms' if both else ''}.",
+                table=TABLE, column="account_id", row=int(np.argmax(twice)) + 1,
+                mend="Give one row an account"
+                + (" and the arm it was drawn into." if both else ", or cluster='account_id' for rows of deals."),
+            )  # fmt: skip
+        return frame["account_id"].astype(str)
+    labels = frame[cluster].astype(str)
+    split = arms.groupby(labels).nunique()
+    if (split > 1).any():
+        raise DataError(
+            f"{split.idxmax()!r} is in {split.max()} arms, although it is said to have been randomised as a whole.",
+            table=TABLE, column=arm, mend=f"Check {cluster!r}, or give the unit that was randomised.",
+        )  # fmt: skip
+    return labels
+
+
+def need(frame: pd.DataFrame, name: str) -> None:
+    """Refuse a table that lacks a column."""
+    if name not in frame.columns:
+        have = ", ".join(map(str, frame.columns))
+        raise DataError(f"there is no such column; there are {have}.", table=TABLE, column=name, mend="Name it.")
+
+
+def shared_blocks(arms: Arms, keep: np.ndarray) -> np.ndarray:
+    """Leave out blocks in which one of the two arms has nobody left."""
+    both = arms.arm.iloc[keep].groupby(arms.block.iloc[keep]).transform("nunique").to_numpy() == 2
+    if not both.any():
+        raise DataError("no block holds both arms.", table=TABLE, mend="Give the blocks within which arms were drawn.")
+    return keep[both]
+
+
+def check_group(arms: Arms, by: str, label: str, inside: np.ndarray) -> None:
+    """Refuse a group that lacks controls or treated accounts."""
+    present = set(arms.arm[inside])
+    if arms.control not in present or len(present) < 2:
+        missing = "control" if arms.control not in present else "treated account"
+        raise DataError(
+            f"{label!r} has no {missing}: nothing can be said of it.",
+            table=TABLE, column=by, mend="Leave the group out, or give the accounts it is compared with.",
+        )  # fmt: skip
+
+
+def numbers(frame: pd.DataFrame, name: str) -> Floats:
+    """Read a column of finite numbers; NaN where it is empty."""
+    need(frame, name)
+    if not (pd.api.types.is_numeric_dtype(frame[name].dtype) or pd.api.types.is_bool_dtype(frame[name].dtype)):
+        raise DataError("does not hold numbers.", table=TABLE, column=name, mend="Give numbers.")
+    values = frame[name].to_numpy(dtype=float, na_value=np.nan)
+    if np.isinf(values).any():
+        row = int(np.argmax(np.isinf(values)))
+        raise DataError("is infinite.", table=TABLE, column=name, row=row + 1, mend="Give a finite number.")
+    return values
+
+
+def covariate_matrix(frame: pd.DataFrame, names: Sequence[str]) -> tuple[Floats | None, list[str]]:
+    """Covariates as numbers: empty ones set to the mean, which a flag beside tells apart; text as indicators.
+
+    Returns
+    -------
+    matrix : numpy.ndarray, shape (rows, columns), or None
+    notes : list of str
+        What was filled.
+    """
+    columns, notes = [], []
+    for name in names:
+        need(frame, name)
+        if not pd.api.types.is_numeric_dtype(frame[name].dtype):
+            levels = pd.get_dummies(frame[name].astype("str"), dtype=float)
+            columns += [levels[level].to_numpy() for level in list(levels)[1:]]
+            continue
+        values = numbers(frame, name)
+        gaps = np.isnan(values)
+        if gaps.all():
+            raise DataError("is empty.", table=TABLE, column=name, mend="Leave the covariate out.")
+        columns.append(np.where(gaps, values[~gaps].mean(), values))
+        if gaps.any():
+            columns.append(gaps.astype(float))
+            notes.append(f"{name} was unknown for {accounts(int(gaps.sum()))} and set to the mean")
+    return (np.column_stack(columns) if columns else None), notes
+
+
+def chosen_adjustment(asked: str, covariates: Floats | None, smallest_arm: int) -> Adjustment:
+    """Choose by size alone, never by result: see `LIN_ACCOUNTS` and `CUPED_ACCOUNTS`."""
+    if asked not in ("auto", "none", "cuped", "lin"):
+        raise SettingsError(f"adjustment = {asked!r} is not known.", mend="Use 'auto', 'none', 'cuped' or 'lin'.")
+    if covariates is None or asked == "none":
+        return "none"
+    if covariates.shape[1] >= smallest_arm:
+        raise SettingsError(
+            f"there are {covariates.shape[1]} covariates for {smallest_arm} in the smaller arm: they would explain all"
+            " and show nothing.",
+            mend="Give the few that predict the outcome best, such as its value before the start; or none.",
+        )
+    if asked == "auto":
+        each = smallest_arm / covariates.shape[1]
+        return "lin" if each >= LIN_ACCOUNTS else "cuped" if each >= CUPED_ACCOUNTS else "none"
+    return asked  # type: ignore[return-value]
