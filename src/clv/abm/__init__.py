@@ -6,22 +6,95 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from clv.abm.limits import Check, verify
+    from clv.abm.allocation.compare import Comparison, compare_allocations
+    from clv.abm.allocation.frontier import Frontier, tier_frontier
+    from clv.abm.allocation.limits import (
+        Clusters,
+        GroupLimit,
+        Holdout,
+        KeepLast,
+        MarginCap,
+        MustHave,
+        MustNot,
+        ReservedHours,
+        TierShare,
+    )
+    from clv.abm.allocation.verify import Check, verify
     from clv.abm.options import tier_options
+    from clv.abm.selecting.backtest import selection_backtest
+    from clv.abm.selecting.groups import possible_duplicates, roll_up
+    from clv.abm.selecting.incremental import incremental_value
+    from clv.abm.selecting.learning import learning_value
+    from clv.abm.selecting.once_won import value_prospects
+    from clv.abm.selecting.shrinkage import shrink_estimates
+    from clv.abm.selecting.smaa import stochastic_acceptability
+    from clv.abm.selecting.study import study_incremental
     from clv.abm.selection import Selection, select_accounts
     from clv.abm.tiers import Allocation, allocate_tiers
 
 _EXPORTS = {
     "Allocation": "clv.abm.tiers",
-    "Check": "clv.abm.limits",
+    "Check": "clv.abm.allocation.verify",
+    "Clusters": "clv.abm.allocation.limits",
+    "Comparison": "clv.abm.allocation.compare",
+    "Frontier": "clv.abm.allocation.frontier",
+    "GroupLimit": "clv.abm.allocation.limits",
+    "Holdout": "clv.abm.allocation.limits",
+    "KeepLast": "clv.abm.allocation.limits",
+    "MarginCap": "clv.abm.allocation.limits",
+    "MustHave": "clv.abm.allocation.limits",
+    "MustNot": "clv.abm.allocation.limits",
+    "ReservedHours": "clv.abm.allocation.limits",
     "Selection": "clv.abm.selection",
+    "TierShare": "clv.abm.allocation.limits",
     "allocate_tiers": "clv.abm.tiers",
+    "compare_allocations": "clv.abm.allocation.compare",
+    "incremental_value": "clv.abm.selecting.incremental",
+    "learning_value": "clv.abm.selecting.learning",
+    "possible_duplicates": "clv.abm.selecting.groups",
+    "roll_up": "clv.abm.selecting.groups",
     "select_accounts": "clv.abm.selection",
+    "selection_backtest": "clv.abm.selecting.backtest",
+    "shrink_estimates": "clv.abm.selecting.shrinkage",
+    "stochastic_acceptability": "clv.abm.selecting.smaa",
+    "study_incremental": "clv.abm.selecting.study",
+    "tier_frontier": "clv.abm.allocation.frontier",
     "tier_options": "clv.abm.options",
-    "verify": "clv.abm.limits",
+    "value_prospects": "clv.abm.selecting.once_won",
+    "verify": "clv.abm.allocation.verify",
 }
 
-__all__ = ["Allocation", "Check", "Selection", "allocate_tiers", "select_accounts", "tier_options", "verify"]
+__all__ = [
+    "Allocation",
+    "Check",
+    "Clusters",
+    "Comparison",
+    "Frontier",
+    "GroupLimit",
+    "Holdout",
+    "KeepLast",
+    "MarginCap",
+    "MustHave",
+    "MustNot",
+    "ReservedHours",
+    "Selection",
+    "TierShare",
+    "allocate_tiers",
+    "compare_allocations",
+    "incremental_value",
+    "learning_value",
+    "possible_duplicates",
+    "roll_up",
+    "select_accounts",
+    "selection_backtest",
+    "shrink_estimates",
+    "stochastic_acceptability",
+    "study_incremental",
+    "tier_frontier",
+    "tier_options",
+    "value_prospects",
+    "verify",
+]
 
 
 def __getattr__(name: str) -> Any:

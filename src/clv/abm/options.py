@@ -2,34 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from clv.abm.allocation.book import floats
 from clv.errors import DataError, SettingsError
 
 if TYPE_CHECKING:
+    from clv.abm.loop.response import Response
     from clv.data.settings import Tier
     from clv.value.lifetime import LifetimeValue
-
-#: beyond this, sums in floating point lose the cents.
-LARGEST = 1e15
-#: options may carry hours by role, in columns of this prefix.
-ROLE = "hours_"
 
 
 def tier_options(
     value: LifetimeValue | pd.DataFrame,
     tiers: Sequence[Tier],
     accounts: Iterable[str] | pd.DataFrame | None = None,
+    *,
+    response: Response | None = None,
+    segments: Mapping[str, str] | pd.Series | None = None,
+    sample: int | None = None,
 ) -> pd.DataFrame:
     """List what each account would bring and cost in each tier.
 
     The value of an account in a tier is ``uplift × clv``: the contribution margin that the tier adds over the
     horizon. The uplift is an **assumption** of the study until an experiment with a control group has measured it;
-    it is taken to be the same share for every account of a tier.
+    it is taken to be the same share for every account of a tier (and segment, with a `response` by segment).
 
     Parameters
     ----------
@@ -40,6 +41,14 @@ def tier_options(
     accounts : iterable of str or pandas.DataFrame, optional
         Only these accounts (a table's column or index account_id). Those without a value, such as prospects, get no
         option, since nothing is known of them; ``attrs["clv"]["without_value"]`` counts them.
+    response : Response, optional
+        What was learnt of each tier (`clv.update_response`); its uplifts take the place of those that the tiers state.
+    segments : mapping or Series, optional
+        Account -> segment of `response`; accounts without one, or of a segment it does not list, get the tier's own.
+    sample : int, optional
+        If None, the posterior mean of each uplift: the plan with the largest expected return, since the return is
+        linear in the uplifts. A number is the seed of one joint draw of them: a plan that also explores (Thompson
+        1933, *Biometrika* 25).
 
     Returns
     -------
@@ -51,7 +60,7 @@ def tier_options(
     DataError
         The column clv is missing, a value is no number, an account is there twice, or no account is left.
     SettingsError
-        No tier, or two of one name.
+        No tier, or two of one name; a tier of which `response` says nothing.
     """
     table = value_table(value)
     if not tiers or len({tier.name for tier in tiers}) < len(tiers):
@@ -72,13 +81,40 @@ def tier_options(
         {
             "account_id": np.repeat(np.asarray(wanted, dtype=object), per),
             "tier": np.tile(np.array([tier.name for tier in tiers], dtype=object), len(wanted)),
-            "value": np.outer(clv, [tier.uplift for tier in tiers]).ravel(),
+            "value": (clv[:, None] * _uplifts(tiers, wanted, response, segments, sample)).ravel(),
             "cost": np.tile([float(tier.cost) for tier in tiers], len(wanted)),
             "hours": np.tile([float(tier.hours) for tier in tiers], len(wanted)),
         }
     )
-    options.attrs["clv"] = {"uplift": "assumed", "without_value": without}
+    measured = response is not None and bool(response.measurements)
+    options.attrs["clv"] = {"uplift": "measured" if measured else "assumed", "without_value": without}
     return options
+
+
+def _uplifts(
+    tiers: Sequence[Tier],
+    accounts: list[str],
+    response: Response | None,
+    segments: Mapping[str, str] | pd.Series | None,
+    sample: int | None,
+) -> np.ndarray:
+    """Uplift of each account in each tier, shape (accounts, tiers)."""
+    if response is None:
+        if segments is not None or sample is not None:
+            raise SettingsError("segments and sample say something of a response only.", mend="Give response=.")
+        return np.tile([tier.uplift for tier in tiers], (len(accounts), 1))
+    known = response.table["mean"].to_numpy() if sample is None else response.draw(1, seed=sample)[0]
+    label = None if segments is None else [str(segments.get(account, "")) for account in accounts]
+    columns = []
+    for tier in tiers:
+        cell = response.cell([tier.name] * len(accounts), label)
+        if (cell < 0).any():
+            raise SettingsError(
+                f"nothing was learnt or assumed of tier {tier.name!r}.",
+                mend=f"The response knows {', '.join(response.assumed)}; make it anew with the tiers of the study.",
+            )
+        columns.append(known[cell])
+    return np.column_stack(columns)
 
 
 def value_table(value: LifetimeValue | pd.DataFrame) -> pd.DataFrame:
@@ -99,7 +135,7 @@ def value_table(value: LifetimeValue | pd.DataFrame) -> pd.DataFrame:
             column="account_id",
             row=int(np.argmax(twice)) + 1,
         )
-    clv = _floats(table["clv"], "value")
+    clv = floats(table["clv"], "value")
     return table.assign(clv=clv)
 
 
@@ -110,86 +146,3 @@ def account_ids(accounts: Iterable[str] | pd.DataFrame) -> list[str]:
     elif isinstance(accounts, str):
         raise DataError(f"{accounts!r} is a text, not a list of accounts.", mend="Give [id, ...].", column="account_id")
     return [str(account) for account in accounts]
-
-
-def limitable(options: pd.DataFrame) -> list[str]:
-    """Columns of checked options that may be limited: hours only if the table as given said any."""
-    hours = any(str(name).startswith("hours") for name in options.columns)
-    roles = [str(name) for name in options.columns if str(name).startswith(ROLE)]
-    return ["cost", *(["hours"] if hours else []), *roles]
-
-
-def check_options(options: pd.DataFrame) -> pd.DataFrame:
-    """Check a table of options and bring it into one order, whatever order it came in.
-
-    Parameters
-    ----------
-    options : pandas.DataFrame
-        Columns account_id, tier, value, cost; hours, and hours_<role>, where there are any.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Sorted by account_id and tier; hours are the sum over roles, or 0, where the column is missing.
-
-    Raises
-    ------
-    DataError
-        Names the column and the row (counted from 1) of the first fault.
-    """
-    for name in ("account_id", "tier", "value", "cost"):
-        if name not in options.columns:
-            raise DataError(
-                "the column is missing.", mend="Make the table with tier_options().", table="options", column=name
-            )
-    if options.empty:
-        raise DataError("there is no option.", mend="Give at least one account and tier.", table="options")
-    clean = pd.DataFrame(index=range(len(options)))
-    for name in ("account_id", "tier"):
-        empty = options[name].isna().to_numpy() | (options[name].astype(str).str.strip() == "").to_numpy()
-        if empty.any():
-            raise _fault("empty.", name, empty, "Fill it in or leave the row out.")
-        clean[name] = options[name].astype(str).to_numpy(dtype=object)
-    if (clean["tier"] == "none").any():
-        raise _fault(
-            "'none' is what an account without a tier is called.",
-            "tier",
-            (clean["tier"] == "none").to_numpy(),
-            "Rename the tier; leaving an account out is always possible and needs no row.",
-        )
-    clean["value"] = _floats(options["value"], "options")
-    roles = [str(name) for name in options.columns if str(name).startswith(ROLE)]
-    for name in ["cost", *(["hours"] if "hours" in options.columns else []), *roles]:
-        clean[name] = _floats(options[name], "options")
-        if (clean[name] < 0).any():
-            raise _fault(f"{clean[name].min():g} is negative.", name, (clean[name] < 0).to_numpy(), "Give 0 or more.")
-    if "hours" not in clean.columns:
-        clean["hours"] = clean[roles].sum(axis=1).astype(float) if roles else 0.0
-    twice = clean.duplicated(["account_id", "tier"]).to_numpy()
-    if twice.any():
-        at = clean.loc[int(np.argmax(twice))]
-        raise _fault(
-            f"account {at.account_id!r} has tier {at.tier!r} twice.", "tier", twice, "Give one row an account and tier."
-        )
-    return clean.sort_values(["account_id", "tier"], kind="stable", ignore_index=True)
-
-
-def _floats(column: pd.Series, table: str) -> np.ndarray:
-    """Read finite numbers, or say where there is none."""
-    numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
-    bad = ~(np.abs(numbers) <= LARGEST)
-    if bad.any():
-        at = int(np.argmax(bad))
-        who = f" (account {column.index[at]!r})" if column.index.name == "account_id" else ""
-        raise DataError(
-            f"{column.iloc[at]!r} is no number of money or hours{who}.",
-            mend="Give a number, or leave the row out.",
-            table=table,
-            column=str(column.name),
-            row=at + 1,
-        )
-    return numbers
-
-
-def _fault(message: str, column: str, where: np.ndarray, mend: str) -> DataError:
-    return DataError(message, mend=mend, table="options", column=column, row=int(np.argmax(where)) + 1)

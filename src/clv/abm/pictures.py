@@ -11,6 +11,8 @@ from clv.abm.wording import accounts, listed
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from clv.abm.allocation.compare import Comparison
+    from clv.abm.allocation.frontier import Frontier
     from clv.abm.selection import Selection
     from clv.abm.tiers import Allocation
 
@@ -112,3 +114,61 @@ def _short(x: float, _position: object = None) -> str:
         if abs(x) >= size:
             return f"{x / size:.3g}{letter}".replace("-", "\N{MINUS SIGN}")
     return f"{x:.3g}".replace("-", "\N{MINUS SIGN}")
+
+
+def plan_bars(comparison: Comparison, ax: Axes | None = None) -> Axes:
+    """Draw the net return of plans side by side; a plan that breaks a limit is hatched."""
+    import seaborn as sns
+
+    ax = _axes(ax)
+    table = comparison.table
+    blue = sns.color_palette("colorblind")[0]
+    y = np.arange(len(table))
+    bars = ax.barh(y, table["net"], color=[blue, *["0.65"] * (len(table) - 1)])
+    for bar, broken in zip(bars, table["broken"], strict=True):
+        if broken:
+            bar.set_hatch("//")
+            bar.set_edgecolor("white")
+    labels = [
+        f"{share:.0%}{' (breaks a limit)' if broken else ''}"
+        for share, broken in zip(table["share"], table["broken"], strict=True)
+    ]
+    ax.bar_label(bars, labels, padding=4)
+    ax.set_yticks(y, table["plan"])
+    ax.invert_yaxis()
+    ax.margins(x=0.3)
+    ax.axvline(0, color="0.4", linewidth=0.8)
+    ax.xaxis.set_major_formatter(_short)
+    ax.set(xlabel=f"net return{_unit(comparison.currency)}", ylabel="", title="The same money, spent by other plans")
+    sns.despine(ax=ax, left=True)
+    return ax
+
+
+def frontier_line(frontier: Frontier, ax: Axes | None = None) -> Axes:
+    """Draw the net return against the budget, and where the plan stands."""
+    import seaborn as sns
+
+    ax = _axes(ax)
+    table = frontier.table
+    blue, orange = sns.color_palette("colorblind")[0], sns.color_palette("colorblind")[1]
+    ax.plot(table["budget"], table["objective"], marker="o", color=blue)
+    ax.fill_between(table["budget"], table["objective"], table["bound"], color=blue, alpha=0.2, linewidth=0)
+    if frontier.budget is not None:
+        ax.axvline(frontier.budget, color=orange, linestyle="--", linewidth=1)
+        ax.annotate(
+            "the budget",
+            (frontier.budget, 0),
+            xycoords=("data", "axes fraction"),
+            xytext=(4, 6),
+            textcoords="offset points",
+            color=orange,
+        )
+    ax.xaxis.set_major_formatter(_short)
+    ax.yaxis.set_major_formatter(_short)
+    ax.set(
+        xlabel=f"budget{_unit(frontier.currency)}",
+        ylabel=f"net return{_unit(frontier.currency)}",
+        title="What more money would bring",
+    )
+    sns.despine(ax=ax)
+    return ax

@@ -1,0 +1,158 @@
+"""The plan beside others, in money: rank-and-cut, last period's tiers, the team's own list."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from clv.abm.allocation.baseline import rank_and_cut
+from clv.abm.allocation.verify import check_plan
+from clv.abm.wording import amount, listed, money
+from clv.errors import DataError
+from clv.result import Result
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from clv.abm.tiers import Allocation
+
+List = pd.DataFrame | pd.Series | Mapping[str, str]
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison(Result):
+    """Plans side by side.
+
+    Attributes
+    ----------
+    table : pandas.DataFrame
+        One row a plan: plan, accounts (in a tier), value, cost, hours, net (value − cost, clusters and switching
+        included), share (of the net of the best plan), moved (accounts that the best plan treats otherwise), broken
+        (limits that it breaks, in words; empty if none).
+    moves : pandas.DataFrame
+        One row an account that the first other plan treats otherwise: account_id, tier, other, net, other_net; the
+        largest gain first.
+    currency : str
+        Written after money.
+    """
+
+    moves: pd.DataFrame
+    currency: str
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the net of each plan; those that break a limit are hatched."""
+        from clv.abm.pictures import plan_bars
+
+        return plan_bars(self, ax)
+
+
+def compare_allocations(
+    plan: Allocation, others: Mapping[str, List] | None = None, *, rank_cut: bool = True
+) -> Comparison:
+    """Set a plan beside others under the same options and limits.
+
+    Parameters
+    ----------
+    plan : Allocation
+        The best plan.
+    others : mapping of str to table, Series or mapping, optional
+        Name -> a plan: columns account_id and tier, or account -> tier. Accounts that it does not name get none; those
+        without options are left out and counted.
+    rank_cut : bool
+        Whether rank-and-cut is set beside them.
+
+    Returns
+    -------
+    Comparison
+
+    Raises
+    ------
+    DataError
+        A plan gives an account a tier that is no option of it.
+    """
+    work = plan.work
+    plans: dict[str, np.ndarray] = {"best": work.tier_of}
+    if rank_cut:
+        plans["rank and cut"] = _codes(plan, "rank and cut", rank_and_cut(work.book, work.rules))
+    for name, other in (others or {}).items():
+        plans[name] = _codes(plan, name, other)
+    rows = []
+    names = np.array([*work.book.tiers, "none"], dtype=object)
+    ids = pd.Series(work.book.accounts.astype(str))
+    for name, tier_of in plans.items():
+        checked = check_plan(work.book, work.declared, ids, pd.Series(names[tier_of]))
+        at = np.flatnonzero(tier_of >= 0)
+        sums = {part: float(work.book.parts[part][at, tier_of[at]].sum()) for part in ("value", "cost", "hours")}
+        moved = int((tier_of != work.tier_of).sum())
+        rows.append((name, len(at), *sums.values(), checked.objective, moved, "; ".join(checked.faults[:5])))
+    table = pd.DataFrame(rows, columns=["plan", "accounts", "value", "cost", "hours", "net", "moved", "broken"])
+    best = float(table["net"].iloc[0])
+    table.insert(6, "share", table["net"] / best if best > 0 else np.nan)
+    first = list(plans)[1] if len(plans) > 1 else "best"
+    return Comparison(table, _text(table, plan.currency), _moves(plan, plans[first]), plan.currency)
+
+
+def _codes(plan: Allocation, name: str, other: List) -> np.ndarray:
+    """Read a plan as the tier of each account of the book."""
+    book = plan.work.book
+    if isinstance(other, pd.DataFrame):
+        table = other.reset_index() if "account_id" not in other.columns else other
+        given = dict(zip(table["account_id"].astype(str), table["tier"].astype(str), strict=True))
+    else:
+        given = {str(account): str(tier) for account, tier in other.items()}
+    at = book.accounts.get_indexer(pd.Index(list(given), dtype=object))
+    code = pd.Index([*book.tiers, "none"]).get_indexer(pd.Index(list(given.values()), dtype=object))
+    code = np.where(code == len(book.tiers), -1, code)
+    known = at >= 0
+    unknown = known & (code == -1) & np.array([tier != "none" for tier in given.values()], dtype=bool)
+    lacks = known & (code >= 0)
+    lacks[lacks] = ~book.has[at[lacks], code[lacks]]
+    if (unknown | lacks).any():
+        account, tier = list(given.items())[int(np.argmax(unknown | lacks))]
+        raise DataError(
+            f"the plan {name!r} gives account {account!r} the tier {tier!r}, which is no option of it.",
+            mend="Add the option, or write none.",
+            table=name,
+            column="tier",
+        )
+    tier_of = np.full(len(book.accounts), -1)
+    tier_of[at[known]] = code[known]
+    return tier_of
+
+
+def _moves(plan: Allocation, other: np.ndarray) -> pd.DataFrame:
+    book = plan.work.book
+    names = np.array([*book.tiers, "none"], dtype=object)
+    at = np.flatnonzero(plan.work.tier_of != other)
+    net = np.concatenate([book.net, np.zeros((len(book.accounts), 1))], axis=1)
+    mine, theirs = plan.work.tier_of[at], other[at]
+    frame = pd.DataFrame(
+        {
+            "account_id": book.accounts[at].astype(str),
+            "tier": names[mine],
+            "other": names[theirs],
+            "net": net[at, mine],
+            "other_net": net[at, theirs],
+        }
+    )
+    return frame.iloc[np.argsort(-(frame["net"] - frame["other_net"]).to_numpy(), kind="stable")].reset_index(drop=True)
+
+
+def _text(table: pd.DataFrame, currency: str) -> str:
+    columns = zip(*(table[name].tolist() for name in ("plan", "net", "share", "moved", "broken")), strict=True)
+    (_, best, *_), *rest = list(columns)
+    said = [f"The best plan brings {money(best, currency)} net."]
+    for name, net, part, moved, broken in rest:
+        lost = best - net
+        share = f" ({part:.1%} of the best)" if np.isfinite(part) else ""
+        line = f"{name[:1].upper()}{name[1:]} brings {money(net, currency)}{share}"
+        line += f", {money(abs(lost), currency)} {'less' if lost >= 0 else 'more'}; {amount(moved)} accounts differ."
+        if broken:
+            parts = broken.split("; ")
+            line += f" It breaks limits: {listed(parts[:3])}{' and more' if len(parts) > 3 else ''}."
+        said.append(line)
+    return " ".join(said)
