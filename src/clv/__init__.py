@@ -24,6 +24,9 @@ _EXPORTS = {
     "ParetoNBDModel": "clv.value.pareto_nbd",
     "RecencyRule": "clv.value.validation.rules",
     "ShiftedBetaGeoModel": "clv.value.shifted_beta_geo",
+    "abc_xyz": "clv.abm.classes.abc_xyz",
+    "account_clusters": "clv.abm.clusters.account_clusters",
+    "account_grade": "clv.abm.classes.grades",
     "account_margins": "clv.value.margins",
     "acquisition_status": "clv.churn.acquisition",
     "all_stages": "clv.churn.contracts.all_stages",
@@ -31,9 +34,12 @@ _EXPORTS = {
     "analyse_experiment": "clv.abm.experiments.analysis",
     "assign_plays": "clv.churn.plays.assign",
     "backtest": "clv.value.validation.backtest",
+    "bad_accounts": "clv.abm.classes.bad_accounts",
     "book_value": "clv.value.book_value",
     "churn_stages": "clv.churn.stages",
     "cohort_relations": "clv.value.relations",
+    "compare_allocations": "clv.abm.allocation.compare",
+    "concentration": "clv.abm.classes.concentration",
     "contract_payments": "clv.data.contract_payments",
     "contract_relations": "clv.value.relations",
     "contract_stages": "clv.churn.contracts.stages",
@@ -44,15 +50,21 @@ _EXPORTS = {
     "discount_effect": "clv.churn.loyalty.discount_effect",
     "doubly_robust": "clv.abm.experiments.doubly_robust",
     "experiment_outcomes": "clv.abm.experiments.outcomes",
+    "gate_of_three": "clv.abm.classes.leads",
+    "ideal_customer_profile": "clv.abm.profile.ideal_customer",
     "incremental_roi": "clv.abm.experiments.incremental_roi",
+    "incremental_value": "clv.abm.selecting.incremental",
     "independence_test": "clv.value.validation.independence",
     "information_criteria": "clv.value.compare",
+    "lead_status": "clv.abm.classes.leads",
+    "learning_value": "clv.abm.selecting.learning",
     "lifecycle": "clv.churn.lifecycle",
     "lifetime_value": "clv.value.lifetime",
     "likelihood_ratio_test": "clv.value.compare",
     "list_samples": "clv.data.samples",
     "load_model": "clv.value.persist",
     "load_study": "clv.data.study",
+    "lookalikes": "clv.abm.clusters.lookalikes",
     "loss_reasons": "clv.churn.contracts.reasons",
     "loyalty": "clv.churn.loyalty.loyalty",
     "markov_value": "clv.churn.markov_value",
@@ -61,8 +73,10 @@ _EXPORTS = {
     "monitor_experiment": "clv.abm.experiments.sequential",
     "no_history": "clv.value.prospects",
     "open_run": "clv.report.pipeline",
+    "possible_duplicates": "clv.abm.selecting.groups",
     "purchase_forecast": "clv.value.forecast",
     "read_accounts": "clv.data.readers",
+    "read_assessments": "clv.data.readers",
     "read_contacts": "clv.data.readers",
     "read_contracts": "clv.data.readers",
     "read_offers": "clv.data.readers",
@@ -72,29 +86,51 @@ _EXPORTS = {
     "read_transactions": "clv.data.readers",
     "read_wallets": "clv.data.readers",
     "reconcile_spend": "clv.data.spend",
+    "relationship_labels": "clv.abm.classes.relationship",
     "renewal_calibration": "clv.churn.contracts.calibration",
     "renewal_hazard": "clv.churn.contracts.hazard",
     "rfm_scores": "clv.churn.rfm",
     "rhythm_change": "clv.churn.rhythm",
+    "roll_up": "clv.abm.selecting.groups",
     "seasonality": "clv.value.validation.seasonality",
     "select_accounts": "clv.abm.selection",
+    "selection_backtest": "clv.abm.selecting.backtest",
     "selection_checks": "clv.abm.experiments.selection_checks",
+    "shrink_estimates": "clv.abm.selecting.shrinkage",
     "stage_calibration": "clv.churn.calibration",
     "stage_history": "clv.churn.history",
     "stage_margins": "clv.churn.stage_margins",
     "stage_stability": "clv.churn.stability",
+    "stalled_deals": "clv.abm.classes.stalled",
+    "stochastic_acceptability": "clv.abm.selecting.smaa",
+    "study_incremental": "clv.abm.selecting.study",
+    "suitability": "clv.abm.suitability",
     "summarise": "clv.data.summary",
     "summarise_contracts": "clv.value.contract_summary",
     "synthetic_difference_in_differences": "clv.abm.experiments.synthetic_did",
+    "tier_frontier": "clv.abm.allocation.frontier",
     "tier_options": "clv.abm.options",
     "transition_matrix": "clv.churn.transitions",
     "uplift": "clv.abm.experiments.uplift",
     "value_drivers": "clv.value.growth",
+    "value_prospects": "clv.abm.selecting.once_won",
+    "wallet_potential": "clv.abm.wallet.potential",
     "win_back": "clv.churn.returning.win_back",
     "win_propensity": "clv.abm.propensity.win_propensity",
 }
 
 if TYPE_CHECKING:
+    from clv.abm.allocation.compare import compare_allocations
+    from clv.abm.allocation.frontier import tier_frontier
+    from clv.abm.classes.abc_xyz import abc_xyz
+    from clv.abm.classes.bad_accounts import bad_accounts
+    from clv.abm.classes.concentration import concentration
+    from clv.abm.classes.grades import account_grade
+    from clv.abm.classes.leads import gate_of_three, lead_status
+    from clv.abm.classes.relationship import relationship_labels
+    from clv.abm.classes.stalled import stalled_deals
+    from clv.abm.clusters.account_clusters import account_clusters
+    from clv.abm.clusters.lookalikes import lookalikes
     from clv.abm.experiments.analysis import analyse_experiment
     from clv.abm.experiments.design import design_experiment
     from clv.abm.experiments.did import difference_in_differences
@@ -107,9 +143,20 @@ if TYPE_CHECKING:
     from clv.abm.experiments.synthetic_did import synthetic_difference_in_differences
     from clv.abm.experiments.uplift import uplift
     from clv.abm.options import tier_options
+    from clv.abm.profile.ideal_customer import ideal_customer_profile
     from clv.abm.propensity.win_propensity import win_propensity
+    from clv.abm.selecting.backtest import selection_backtest
+    from clv.abm.selecting.groups import possible_duplicates, roll_up
+    from clv.abm.selecting.incremental import incremental_value
+    from clv.abm.selecting.learning import learning_value
+    from clv.abm.selecting.once_won import value_prospects
+    from clv.abm.selecting.shrinkage import shrink_estimates
+    from clv.abm.selecting.smaa import stochastic_acceptability
+    from clv.abm.selecting.study import study_incremental
     from clv.abm.selection import select_accounts
+    from clv.abm.suitability import suitability
     from clv.abm.tiers import allocate_tiers
+    from clv.abm.wallet.potential import wallet_potential
     from clv.churn.acquisition import acquisition_status
     from clv.churn.calibration import stage_calibration
     from clv.churn.contracts.all_stages import all_stages
@@ -134,6 +181,7 @@ if TYPE_CHECKING:
     from clv.data.contract_payments import contract_payments
     from clv.data.readers import (
         read_accounts,
+        read_assessments,
         read_contacts,
         read_contracts,
         read_offers,

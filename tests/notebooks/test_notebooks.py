@@ -9,7 +9,7 @@ import nbformat
 import pytest
 
 NOTEBOOKS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("*.ipynb"))
-EXPECTED = ["account_selection", "churn_stages", "customer_value", "data_quality", "tier_allocation", "validation"]
+EXPECTED = ["abm_roi", "account_selection", "churn_stages", "customer_value", "data_quality", "tier_allocation", "validation"]
 
 
 def code(path: Path) -> list[nbformat.NotebookNode]:

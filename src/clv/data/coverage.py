@@ -20,6 +20,7 @@ UNLOCKS = {
     "contracts": "renewals",
     "offers": "what discounts add, net of the dip after them",
     "wallets": "share of wallet and room for growth",
+    "assessments": "need, budget, service, complaints and payment of an account",
 }
 
 

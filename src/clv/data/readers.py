@@ -189,3 +189,8 @@ def read_offers(source: Source, **options: Unpack[Options]) -> Read:
 def read_wallets(source: Source, **options: Unpack[Options]) -> Read:
     """Read what accounts need in a year, from a survey; see `read_table`."""
     return read_table("wallets", source, **options)
+
+
+def read_assessments(source: Source, **options: Unpack[Options]) -> Read:
+    """Read what account teams answered about their accounts; see `read_table`."""
+    return read_table("assessments", source, **options)

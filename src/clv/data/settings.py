@@ -126,6 +126,78 @@ class StageRules(_Strict):
         return value
 
 
+class ClassRules(_Strict):
+    """Thresholds of the classes of accounts (rules A2 to A8); see `clv.abm.classes`."""
+
+    #: A (and gold) are the accounts that make this share of the whole, the largest first; B (and silver) up to this.
+    cumulative: tuple[Share, Share] = (0.80, 0.95)
+    #: X and Y: coefficient of variation of an account's demand from period to period, season taken out.
+    variation: tuple[Positive, Positive] = (0.10, 0.25)
+    #: share of the whole above which one account is a key account, a dependence, and (of profit) a mono-client.
+    key: Share = 0.10
+    dependence: Share = 0.20
+    mono_client: Share = 0.50
+    #: days within which an enquiry counts as recent.
+    recent_days: Annotated[int, Field(ge=1)] = 90
+    #: an open deal is stalled where a deal that is won would be older than this with less than this probability.
+    stalled: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    #: money of an hour of service, in the study's currency; None: hours are not priced.
+    service_hour: NotNegative | None = None
+    #: service is out of proportion where it takes more than this share of the account's margin.
+    service_share: Positive = 0.50
+    #: late payer: days after the day it was due, on average.
+    days_late: NotNegative = 30
+    #: complaints a year from which an account complains too much.
+    complaints: Positive = 4
+    #: so many criteria make an account bad; a negative margin alone does.
+    bad_criteria: Annotated[int, Field(ge=1)] = 2
+    #: repricing: relative rise of prices that is considered, and what share of demand one per cent of it costs, in
+    #: per cent. The elasticity is an assumption until a price has been moved.
+    price_rise: Annotated[float, Field(gt=0, le=1)] = 0.10
+    elasticity: NotNegative = 2.0
+    #: mean attitude of an account's people, -1 to 1, from which it is a fan.
+    fan_attitude: Annotated[float, Field(ge=-1, le=1)] = 0.5
+    #: a pioneer is among this share of the first to buy what is new (Rogers 1962: innovators and early adopters).
+    early_share: Annotated[float, Field(gt=0, lt=1)] = 0.16
+
+    @field_validator("cumulative", "variation")
+    @classmethod
+    def _rising(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if any(later <= earlier for earlier, later in pairwise(value)):
+            raise ValueError("thresholds must rise")
+        return value
+
+
+class SuitabilityRules(_Strict):
+    """The checklist of seven (rule D1): from where on an answer is "partly", and from where on "yes"."""
+
+    #: whether sales and marketing work on the same accounts towards the same aim: no table tells.
+    alignment: Literal["yes", "partly", "no"] | None = None
+    #: accounts whose yearly margin would pay for a tier, at the uplift that the study assumes.
+    paying_accounts: tuple[int, int] = (1, 10)
+    #: different roles (people, where roles are unknown) at the middle account.
+    deciders: tuple[Positive, Positive] = (2, 3)
+    #: median days from the opening of a deal to its signature.
+    cycle_days: tuple[Positive, Positive] = (30, 90)
+    #: target accounts: fewer than the first or more than the last are only partly suitable.
+    targets: tuple[int, int] = (5, 1000)
+    #: share of the accounts' demand that is not ours.
+    growth_room: tuple[Share, Share] = (0.10, 0.30)
+
+    @field_validator("alignment", mode="before")
+    @classmethod
+    def _words(cls, value: Any) -> Any:
+        """In YAML, a plain yes is true and a plain no is false."""
+        return {True: "yes", False: "no"}[value] if isinstance(value, bool) else value
+
+    @field_validator("paying_accounts", "deciders", "cycle_days", "targets", "growth_room")
+    @classmethod
+    def _rising(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if any(later <= earlier for earlier, later in pairwise(value)):
+            raise ValueError("thresholds must rise")
+        return value
+
+
 class SelectionRules(_Strict):
     """Who can be taken into a programme at all."""
 
@@ -217,6 +289,7 @@ TABLE_NAMES = (
     "contracts",
     "offers",
     "wallets",
+    "assessments",
 )
 
 
@@ -254,6 +327,8 @@ class Settings(_Strict):
     rules: Rules = Rules()
     contracts: ContractRules = ContractRules()
     stages: StageRules = StageRules()
+    classes: ClassRules = ClassRules()
+    suitability: SuitabilityRules = SuitabilityRules()
     selection: SelectionRules = SelectionRules()
     tiers: list[Tier] = Field(
         default_factory=lambda: [

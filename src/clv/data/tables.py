@@ -133,6 +133,9 @@ INPUTS: dict[str, pa.DataFrameSchema] = {
             "programme": _column("id", "The programme.", required=False),
             "tier": _column("text", "Tier in which the account was, or would have been, treated."),
             "arm": _column("text", "treatment or control.", pa.Check.isin(["treatment", "control"])),
+            "block": _column(
+                "id", "Accounts among which the arms were drawn; empty: among all of the tier.", required=False
+            ),
             "start": _column("date", "First day."),
             "end": _column("date", "Last day; empty while running.", required=False),
             "cost": _column("number", "What the programme spent on the account.", _NOT_NEGATIVE, required=False),
@@ -175,6 +178,33 @@ INPUTS: dict[str, pa.DataFrameSchema] = {
             "account_id": _ACCOUNT,
             "date": _column("date", "When it was asked."),
             "wallet": _column("number", "Yearly demand, in the study's currency.", _NOT_NEGATIVE),
+        },
+    ),
+    "assessments": _schema(
+        "assessments",
+        "One row an account and day: what its team answered that no system knows. The latest answer counts, column by "
+        "column; what is empty is unknown, never no.",
+        {
+            "account_id": _ACCOUNT,
+            "date": _column("date", "When it was answered."),
+            "need": _column("flag", "It needs what we sell.", required=False),
+            "ability_to_pay": _column("flag", "It is able to pay.", required=False),
+            "authority": _column("flag", "We know who may decide.", required=False),
+            "wish": _column("flag", "It wishes to buy.", required=False),
+            "budget": _column("flag", "It has a budget for it.", required=False),
+            "greenfield": _column("flag", "It buys from nobody like us.", required=False),
+            "buys_elsewhere": _column("flag", "It buys, wholly or partly, from a competitor.", required=False),
+            "lead_user": _column("flag", "It adapts our products before others do.", required=False),
+            "status_name": _column("flag", "Its name is worth showing.", required=False),
+            "fan": _column("flag", "It speaks well of us to others.", required=False),
+            "price_switcher": _column("flag", "It leaves for a lower price.", required=False),
+            "many_demands": _column("flag", "It asks for much beside what it buys.", required=False),
+            "bad_reputation": _column("flag", "To be seen with it would harm us.", required=False),
+            "complaints": _column("number", "Complaints in the last twelve months.", _NOT_NEGATIVE, required=False),
+            "days_late": _column("number", "Days by which it pays after the due date, on average.", required=False),
+            "service_hours": _column(
+                "number", "Hours of service in the last twelve months.", _NOT_NEGATIVE, required=False
+            ),
         },
     ),
 }
@@ -285,6 +315,22 @@ RUN_TABLES: dict[str, pa.DataFrameSchema] = {
             "value": _column("number", "Expected incremental margin in that tier."),
             "cost": _column("number", "Cost in that tier.", _NOT_NEGATIVE),
             "hours": _column("number", "Manager hours in that tier.", _NOT_NEGATIVE),
+        },
+    ),
+    "programme_return": _schema(
+        "programme_return",
+        "One row a tier and arm of the programme, and one for all: what it brought for what it cost.",
+        {
+            "group": _column("text", "The tier, or all."),
+            "arm": _column("text", "The arm that is compared with its controls.", required=False),
+            "accounts": _column("integer", "Accounts treated.", _NOT_NEGATIVE),
+            "controls": _column("integer", "Accounts in control.", _NOT_NEGATIVE),
+            "margin": _column("number", "Margin that would not have come otherwise, of all treated."),
+            "cost": _column("number", "What was spent on them beyond their controls."),
+            "profit": _column("number", "Margin less cost."),
+            "roi": _column("number", "Profit for each unit of cost."),
+            "lower": _column("number", "Lower end of its interval (Fieller).", required=False),
+            "upper": _column("number", "Upper end of its interval.", required=False),
         },
     ),
     "rejected": _schema(

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING, Literal
 
+from clv.report.catalogue import short_name
 from clv.report.fault import plain
 from clv.report.frames import with_tables
 from clv.report.sanitise import sanitise, text_of
@@ -106,7 +107,7 @@ def read_page(nb: NotebookNode, name: str) -> Page:
                 _append_code(page, about, _code(cell.source))
             for block in _outputs(cell, about=about, prefix=f"t{number}"):
                 page.decision.append(block.html) if hoisted and block.kind == "output" else page.blocks.append(block)
-    page.title = page.title or name.replace("_", " ").capitalize()
+    page.title = page.title or short_name(name)
     return page
 
 

@@ -18,6 +18,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "churn_stages": ("customer_value",),
     "account_selection": ("customer_value", "churn_stages"),
     "tier_allocation": ("account_selection",),
+    "abm_roi": (),
     "validation": (),
 }
 
@@ -93,4 +94,14 @@ def title_of(notebook: Notebook) -> str:
     except (OSError, ValueError, KeyError, TypeError):
         text = ""
     heading = next((line for line in text.splitlines() if line.startswith("# ")), "")
-    return heading.removeprefix("# ").strip() or notebook.name.replace("_", " ").capitalize()
+    return heading.removeprefix("# ").strip() or short_name(notebook.name)
+
+
+#: words of notebooks' names that are written in capitals.
+_CAPITALS = {"abm": "ABM", "roi": "ROI", "clv": "CLV"}
+
+
+def short_name(name: str) -> str:
+    """Write a notebook's name as a person would, for links and headings: ``abm_roi`` becomes ABM ROI."""
+    words = " ".join(_CAPITALS.get(word, word) for word in name.split("_"))
+    return words[:1].upper() + words[1:]

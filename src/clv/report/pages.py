@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clv.report import manifest
+from clv.report.catalogue import short_name
 from clv.report.fault import Fault
 from clv.report.page import render, render_notebook
 from clv.report.provenance import describe
@@ -15,11 +16,6 @@ if TYPE_CHECKING:
     from nbformat import NotebookNode
 
     from clv.data.study import Study
-
-
-def short_name(name: str) -> str:
-    """Return what a notebook is called in a row of links."""
-    return name.replace("_", " ").capitalize()
 
 
 def write_pages(

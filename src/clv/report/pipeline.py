@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 from clv.data import units
 from clv.data.study import load_study
 from clv.report.show import Remarks
-from clv.report.steps.abm import AbmSteps
+from clv.report.steps.returns import ReturnSteps
 from clv.report.store import Store
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 
 def open_run(
@@ -44,17 +44,8 @@ def open_run(
     return Run(study=loaded, store=Store(folder, "" if folder is None else loaded.fingerprint()))
 
 
-class Run(AbmSteps):
+class Run(ReturnSteps):
     """A study on its way from purchases to tiers: every step, and the words for a reader."""
-
-    def named(self, table: pd.DataFrame) -> pd.DataFrame:
-        """Add a column ``account``: the account's name with its id where the study has names, else the id alone."""
-        flat = table.reset_index() if table.index.name == "account_id" else table.copy()
-        flat["account"] = flat["account_id"]
-        if self.accounts is not None and "name" in self.accounts:
-            names = flat["account_id"].map(self.accounts.set_index("account_id")["name"])
-            flat["account"] = (names + " (" + flat["account_id"] + ")").fillna(flat["account_id"])
-        return flat
 
     @property
     def unit_words(self) -> str:

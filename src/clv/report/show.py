@@ -31,12 +31,18 @@ def _significant(value: Any) -> str:
     return _number(max(0, 3 - math.floor(math.log10(size))))(value) if size else "0"
 
 
+def _percent(value: Any) -> str:
+    """Whole per cent; a decimal where that would say none, or all, and there is some, or some missing."""
+    near = 0 < abs(value) < 0.01 or 0.99 < abs(value) < 1
+    return f"{value:,.{1 if near else 0}%}".replace("-", "\N{MINUS SIGN}", 1)
+
+
 _FORMATS: dict[Format, Callable[[Any], str]] = {
     "text": str,
     "count": _number(0),
     "money": _number(0),
     "cents": _number(2),
-    "share": lambda value: f"{value:.0%}" if 0.01 <= abs(value) <= 0.99 or value in (0, 1) else f"{value:.1%}",
+    "share": _percent,
     "number": _significant,
     "date": lambda value: f"{value:%Y-%m-%d}",
     "flag": lambda value: "yes" if value else "no",

@@ -52,6 +52,13 @@ class Store:
             _write(self.folder / "tables" / f"{name}.parquet", checked, self.fingerprint)
         return frame
 
+    def export(self, name: str, frame: pd.DataFrame) -> None:
+        """Leave a table as CSV and Excel files for other software; see `clv.report.export`."""
+        if self.folder is not None:
+            from clv.report.export import write_exports
+
+            write_exports(frame, self.folder / "exports", name)
+
     def get(self, name: str) -> pd.DataFrame | None:
         """Return a kept table that is current, or somebody else's in its place; None where there is neither."""
         found = self._read(name)

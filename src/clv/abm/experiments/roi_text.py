@@ -43,7 +43,8 @@ def roi_text(roi: IncrementalROI) -> str:
     """Say the total first, then each group."""
     rows = list(roi.table.itertuples())
     rows = [rows[-1], *rows[:-1]]
-    parts = ["\n".join(_said(row, roi.confidence, roi.currency) for row in rows)]
+    said = [_said(row, roi.confidence, roi.currency) for row in rows]
+    parts = [said[0], " ".join(said[1:])] if len(said) > 1 else said
     broken = roi.checks[roi.checks["verdict"] != "fine"]
     notes = [*broken["says"], *(n[0].upper() + n[1:] + "." for n in roi.notes)]
     parts.append(

@@ -89,6 +89,9 @@ def programmes_table(
             "account_id": firms.ids[assignment.account],
             "programme": f"ABM{(calendar.start + pd.Timedelta(days=calendar.programme_day)).year}",
             "tier": np.array([tier.name for tier in TIERS], dtype=object)[assignment.tier],
+            "block": [
+                f"{TIERS[tier].name}-{block:02d}" for tier, block in zip(assignment.tier, assignment.block, strict=True)
+            ],
             "arm": np.where(assignment.treated, "treatment", "control"),
             "start": calendar.dates(np.full(len(cost), calendar.programme_day)),
             "end": calendar.dates(np.full(len(cost), calendar.days - 1)),

@@ -27,6 +27,7 @@ TABLES: dict[str, tuple[str, ...]] = {
     "contracts": ("contracts", "subscriptions", "verträge", "abonnements", "договоры", "контракты", "подписки"),
     "offers": ("offers", "promotions", "angebote", "aktionen", "rabattaktionen", "акции", "предложения"),
     "wallets": ("wallets", "wallet", "potential", "potenzial", "bedarf", "кошелёк", "потенциал"),
+    "assessments": ("assessments", "account assessment", "kundenbeurteilung", "оценка клиентов"),
 }  # fmt: skip
 
 _ACCOUNT = (
@@ -138,6 +139,7 @@ COLUMNS: dict[str, dict[str, tuple[str, ...]]] = {
         "programme": ("programme", "program", "campaign", "kampagne", "программа", "кампания"),
         "tier": ("tier", "stufe", "уровень"),
         "arm": ("arm", "group", "gruppe", "группа"),
+        "block": ("block", "stratum", "randomisation block", "schicht", "блок"),
         "start": _START,
         "end": _END,
         "cost": ("cost", "costs", "spend", "kosten", "затраты", "расходы"),
@@ -165,5 +167,25 @@ COLUMNS: dict[str, dict[str, tuple[str, ...]]] = {
         "account_id": _ACCOUNT,
         "date": _DATE,
         "wallet": ("wallet", "yearly demand", "potential", "bedarf", "potenzial", "кошелёк", "потенциал"),
+    },
+    "assessments": {
+        "account_id": _ACCOUNT,
+        "date": _DATE,
+        "need": ("has need", "bedarf vorhanden", "есть потребность"),
+        "ability_to_pay": ("ability to pay", "zahlungsfähig", "платёжеспособен"),
+        "authority": ("authority known", "entscheider bekannt", "лпр известен"),
+        "wish": ("wish to buy", "kaufwunsch", "желание купить"),
+        "budget": ("has budget", "budget vorhanden", "есть бюджет"),
+        "greenfield": ("greenfield", "ohne lieferanten", "без поставщика"),
+        "buys_elsewhere": ("buys elsewhere", "buys from competitor", "kauft beim wettbewerb", "покупает у конкурента"),
+        "lead_user": ("lead user", "lead-user", "ведущий пользователь"),
+        "status_name": ("status name", "referenzkunde", "статусный клиент"),
+        "fan": ("is fan", "fürsprecher", "фанат"),
+        "price_switcher": ("price switcher", "preiswechsler", "уходит за ценой"),
+        "many_demands": ("many demands", "viele sonderwünsche", "много требований"),
+        "bad_reputation": ("bad reputation", "schlechter ruf", "плохая репутация"),
+        "complaints": ("complaints", "reklamationen", "рекламации", "жалобы"),
+        "days_late": ("days late", "zahlungsverzug tage", "дней просрочки"),
+        "service_hours": ("service hours", "servicestunden", "часы сервиса"),
     },
 }  # fmt: skip

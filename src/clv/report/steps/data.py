@@ -93,3 +93,14 @@ class DataSteps:
         from clv.data.book import describe_book
 
         return describe_book(self.transactions, currency=self.settings.currency)
+
+    def named(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Add a column ``account``: the account's name with its id where the study has names, else the id alone."""
+        if table.shape == (0, 0):
+            return table
+        flat = table.reset_index() if table.index.name == "account_id" else table.copy()
+        flat["account"] = flat["account_id"]
+        if self.accounts is not None and "name" in self.accounts:
+            names = flat["account_id"].map(self.accounts.set_index("account_id")["name"])
+            flat["account"] = (names + " (" + flat["account_id"] + ")").fillna(flat["account_id"])
+        return flat
