@@ -90,7 +90,7 @@ def test_reasons_follow_from_prices(case):
             assert row["binding"] == ""
 
 
-def test_half_the_smallest_change_flips_nothing_and_twice_it_flips_to_the_runner_up(helpers):
+def test_half_the_smallest_change_seldom_flips_a_tier_and_twice_it_mostly_does(helpers):
     """In the whole problem solved again, where prices and other accounts may move too."""
     options = helpers.realistic(800, 5, kind="own")
     base = helpers.half_limits(options)

@@ -101,10 +101,10 @@ def test_false_alarms_are_rare():
         win_propensity(
             _deals(150, effect=0.0, seed=int(rng.integers(1 << 30))), exclude=["true"], repeats=1, folds=5
         ).ranks
-        for _ in range(100)
+        for _ in range(40)
     )
-    # One side of a 95 % interval: 2.5 in 100 are expected, 7 or more have a chance of 1.2 %.
-    assert alarms <= 7
+    # Each of the two conditions alone is met by chance 2.5 to 5 times in 100; both together were never in 67 books.
+    assert alarms <= 2
 
 
 def test_a_dozen_wins_teach_nothing():
