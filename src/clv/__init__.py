@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _EXPORTS = {
+    "Adbudg": "clv.abm.response.adbudg",
     "BetaGeoBetaBinomModel": "clv.value.beta_geo_beta_binom",
     "BetaGeoCNBDModel": "clv.value.beta_geo_cnbd",
     "BetaGeoModel": "clv.value.beta_geo",
@@ -19,6 +20,7 @@ _EXPORTS = {
     "DependentSpendModel": "clv.value.dependent_spend",
     "GammaGammaModel": "clv.value.gamma_gamma",
     "LastYearRule": "clv.value.validation.rules",
+    "Measurement": "clv.abm.loop.evidence",
     "ModifiedBetaGeoCNBDModel": "clv.value.modified_beta_geo_cnbd",
     "ModifiedBetaGeoModel": "clv.value.modified_beta_geo",
     "ParetoNBDModel": "clv.value.pareto_nbd",
@@ -29,27 +31,36 @@ _EXPORTS = {
     "account_grade": "clv.abm.classes.grades",
     "account_margins": "clv.value.margins",
     "acquisition_status": "clv.churn.acquisition",
+    "adbudg_from_judgement": "clv.abm.response.adbudg",
     "all_stages": "clv.churn.contracts.all_stages",
+    "allocate_spend": "clv.abm.response.spending",
     "allocate_tiers": "clv.abm.tiers",
+    "allocate_under_uncertainty": "clv.abm.robust.uncertainty",
     "analyse_experiment": "clv.abm.experiments.analysis",
     "assign_plays": "clv.churn.plays.assign",
     "backtest": "clv.value.validation.backtest",
     "bad_accounts": "clv.abm.classes.bad_accounts",
     "book_value": "clv.value.book_value",
+    "channel_returns": "clv.abm.channels",
     "churn_stages": "clv.churn.stages",
+    "claims_register": "clv.abm.claims",
     "cohort_relations": "clv.value.relations",
     "compare_allocations": "clv.abm.allocation.compare",
+    "compare_roi": "clv.abm.forecast.compare",
     "concentration": "clv.abm.classes.concentration",
     "contract_payments": "clv.data.contract_payments",
     "contract_relations": "clv.value.relations",
     "contract_stages": "clv.churn.contracts.stages",
     "contract_value": "clv.value.contract_value",
+    "deal_funnel": "clv.abm.journey",
     "decompose_growth": "clv.value.growth",
     "design_experiment": "clv.abm.experiments.design",
     "difference_in_differences": "clv.abm.experiments.did",
     "discount_effect": "clv.churn.loyalty.discount_effect",
     "doubly_robust": "clv.abm.experiments.doubly_robust",
     "experiment_outcomes": "clv.abm.experiments.outcomes",
+    "fit_adbudg": "clv.abm.response.fit",
+    "forecast_roi": "clv.abm.forecast.roi",
     "gate_of_three": "clv.abm.classes.leads",
     "ideal_customer_profile": "clv.abm.profile.ideal_customer",
     "incremental_roi": "clv.abm.experiments.incremental_roi",
@@ -63,16 +74,21 @@ _EXPORTS = {
     "likelihood_ratio_test": "clv.value.compare",
     "list_samples": "clv.data.samples",
     "load_model": "clv.value.persist",
+    "load_response": "clv.abm.loop.store",
     "load_study": "clv.data.study",
     "lookalikes": "clv.abm.clusters.lookalikes",
     "loss_reasons": "clv.churn.contracts.reasons",
     "loyalty": "clv.churn.loyalty.loyalty",
+    "manager_effects": "clv.abm.managers",
     "markov_value": "clv.churn.markov_value",
     "matched_comparison": "clv.abm.experiments.matching",
+    "measure_tiers": "clv.abm.loop.effects",
     "measured_uplift": "clv.churn.plays.measured",
     "monitor_experiment": "clv.abm.experiments.sequential",
     "no_history": "clv.value.prospects",
     "open_run": "clv.report.pipeline",
+    "optimisers_curse": "clv.abm.robust.curse",
+    "option_draws": "clv.abm.robust.draws",
     "possible_duplicates": "clv.abm.selecting.groups",
     "purchase_forecast": "clv.value.forecast",
     "read_accounts": "clv.data.readers",
@@ -89,18 +105,23 @@ _EXPORTS = {
     "relationship_labels": "clv.abm.classes.relationship",
     "renewal_calibration": "clv.churn.contracts.calibration",
     "renewal_hazard": "clv.churn.contracts.hazard",
+    "response_prior": "clv.abm.loop.response",
     "rfm_scores": "clv.churn.rfm",
     "rhythm_change": "clv.churn.rhythm",
     "roll_up": "clv.abm.selecting.groups",
+    "save_response": "clv.abm.loop.store",
     "seasonality": "clv.value.validation.seasonality",
     "select_accounts": "clv.abm.selection",
     "selection_backtest": "clv.abm.selecting.backtest",
     "selection_checks": "clv.abm.experiments.selection_checks",
+    "show_claims": "clv.abm.claims",
     "shrink_estimates": "clv.abm.selecting.shrinkage",
+    "simulate_loop": "clv.abm.loop.simulation",
     "stage_calibration": "clv.churn.calibration",
     "stage_history": "clv.churn.history",
     "stage_margins": "clv.churn.stage_margins",
     "stage_stability": "clv.churn.stability",
+    "stage_velocity": "clv.abm.journey",
     "stalled_deals": "clv.abm.classes.stalled",
     "stochastic_acceptability": "clv.abm.selecting.smaa",
     "study_incremental": "clv.abm.selecting.study",
@@ -109,8 +130,10 @@ _EXPORTS = {
     "summarise_contracts": "clv.value.contract_summary",
     "synthetic_difference_in_differences": "clv.abm.experiments.synthetic_did",
     "tier_frontier": "clv.abm.allocation.frontier",
+    "tier_measurements": "clv.abm.loop.evidence",
     "tier_options": "clv.abm.options",
     "transition_matrix": "clv.churn.transitions",
+    "update_response": "clv.abm.loop.response",
     "uplift": "clv.abm.experiments.uplift",
     "value_drivers": "clv.value.growth",
     "value_prospects": "clv.abm.selecting.once_won",
@@ -122,6 +145,8 @@ _EXPORTS = {
 if TYPE_CHECKING:
     from clv.abm.allocation.compare import compare_allocations
     from clv.abm.allocation.frontier import tier_frontier
+    from clv.abm.channels import channel_returns
+    from clv.abm.claims import claims_register, show_claims
     from clv.abm.classes.abc_xyz import abc_xyz
     from clv.abm.classes.bad_accounts import bad_accounts
     from clv.abm.classes.concentration import concentration
@@ -142,9 +167,24 @@ if TYPE_CHECKING:
     from clv.abm.experiments.sequential import monitor_experiment
     from clv.abm.experiments.synthetic_did import synthetic_difference_in_differences
     from clv.abm.experiments.uplift import uplift
+    from clv.abm.forecast.compare import compare_roi
+    from clv.abm.forecast.roi import forecast_roi
+    from clv.abm.journey import deal_funnel, stage_velocity
+    from clv.abm.loop.effects import measure_tiers
+    from clv.abm.loop.evidence import Measurement, tier_measurements
+    from clv.abm.loop.response import response_prior, update_response
+    from clv.abm.loop.simulation import simulate_loop
+    from clv.abm.loop.store import load_response, save_response
+    from clv.abm.managers import manager_effects
     from clv.abm.options import tier_options
     from clv.abm.profile.ideal_customer import ideal_customer_profile
     from clv.abm.propensity.win_propensity import win_propensity
+    from clv.abm.response.adbudg import Adbudg, adbudg_from_judgement
+    from clv.abm.response.fit import fit_adbudg
+    from clv.abm.response.spending import allocate_spend
+    from clv.abm.robust.curse import optimisers_curse
+    from clv.abm.robust.draws import option_draws
+    from clv.abm.robust.uncertainty import allocate_under_uncertainty
     from clv.abm.selecting.backtest import selection_backtest
     from clv.abm.selecting.groups import possible_duplicates, roll_up
     from clv.abm.selecting.incremental import incremental_value
