@@ -13,12 +13,45 @@ if TYPE_CHECKING:
 
     from clv.abm.allocation.compare import Comparison
     from clv.abm.allocation.frontier import Frontier
+    from clv.abm.classes.abc_xyz import ABCXYZ
+    from clv.abm.classes.concentration import Concentration
     from clv.abm.selection import Selection
+    from clv.abm.suitability import Suitability
     from clv.abm.tiers import Allocation
 
 
 class AbmSteps(ChurnSteps):
     """Whom to choose, and in which tier."""
+
+    @cached_property
+    def suitability(self) -> Suitability:
+        """Whether account-based marketing is right for this book at all (rule D1)."""
+        from clv.abm.suitability import suitability
+
+        return suitability(self.study)
+
+    @cached_property
+    def concentration(self) -> Concentration:
+        """How much of the book hangs on few accounts, and what their loss would mean (rule A8)."""
+        from clv.abm.classes.concentration import concentration
+
+        settings = self.settings
+        known = self.transactions[self.transactions["date"].dt.normalize() <= self.as_of]
+        return concentration(
+            known.groupby("account_id")["amount"].sum(), book=self.value, rules=settings.classes,
+            confidence=settings.confidence, currency=settings.currency,
+        )  # fmt: skip
+
+    @cached_property
+    def abc_xyz(self) -> ABCXYZ:
+        """Accounts by value and by how evenly they buy, with how sure each class is (rule A7)."""
+        from clv.abm.classes.abc_xyz import abc_xyz
+
+        settings = self.settings
+        return abc_xyz(
+            self.transactions, value=self.purchase_value.table["clv"], as_of=self.as_of, rules=settings.classes,
+            seed=settings.seed,
+        )  # fmt: skip
 
     @cached_property
     def selection(self) -> Selection:
