@@ -118,6 +118,7 @@ _EXPORTS = {
     "shrink_estimates": "clv.abm.selecting.shrinkage",
     "simulate_loop": "clv.abm.loop.simulation",
     "stage_calibration": "clv.churn.calibration",
+    "stage_flows": "clv.churn.flows",
     "stage_history": "clv.churn.history",
     "stage_margins": "clv.churn.stage_margins",
     "stage_stability": "clv.churn.stability",
@@ -204,6 +205,7 @@ if TYPE_CHECKING:
     from clv.churn.contracts.hazard import renewal_hazard
     from clv.churn.contracts.reasons import loss_reasons
     from clv.churn.contracts.stages import contract_stages
+    from clv.churn.flows import stage_flows
     from clv.churn.history import stage_history
     from clv.churn.lifecycle import lifecycle
     from clv.churn.loyalty.discount_effect import discount_effect
