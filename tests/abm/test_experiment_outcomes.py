@@ -92,8 +92,7 @@ def measured(universe):
         universe.tables["programmes"], universe.tables["transactions"], margin=0.35, as_of=universe.as_of
     )
     rows = truth["programmes"]
-    data = data.merge(rows[["account_id", "block", "treated"]], on="account_id", validate="1:1")
-    data["block"] = data["tier"] + "/" + data["block"].astype(str)
+    data = data.merge(rows[["account_id", "treated"]], on="account_id", validate="1:1")
     # What the tier adds over the window, in expectation, to an account that is alive at the start: exact for BG/NBD.
     weeks = data.attrs.get("clv", {"window": 361.0})["window"] / 7
     own = data[["account_id", "tier"]].merge(truth["accounts"], on="account_id", validate="1:1")

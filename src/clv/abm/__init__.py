@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     )
     from clv.abm.allocation.verify import Check, verify
     from clv.abm.options import tier_options
+    from clv.abm.response.adbudg import Adbudg, adbudg_from_judgement
+    from clv.abm.response.fit import fit_adbudg
+    from clv.abm.response.spending import allocate_spend
+    from clv.abm.robust.curse import optimisers_curse
+    from clv.abm.robust.draws import option_draws
+    from clv.abm.robust.uncertainty import allocate_under_uncertainty
     from clv.abm.selecting.backtest import selection_backtest
     from clv.abm.selecting.groups import possible_duplicates, roll_up
     from clv.abm.selecting.incremental import incremental_value
@@ -33,6 +39,7 @@ if TYPE_CHECKING:
     from clv.abm.tiers import Allocation, allocate_tiers
 
 _EXPORTS = {
+    "Adbudg": "clv.abm.response.adbudg",
     "Allocation": "clv.abm.tiers",
     "Check": "clv.abm.allocation.verify",
     "Clusters": "clv.abm.allocation.limits",
@@ -47,10 +54,16 @@ _EXPORTS = {
     "ReservedHours": "clv.abm.allocation.limits",
     "Selection": "clv.abm.selection",
     "TierShare": "clv.abm.allocation.limits",
+    "adbudg_from_judgement": "clv.abm.response.adbudg",
+    "allocate_spend": "clv.abm.response.spending",
     "allocate_tiers": "clv.abm.tiers",
+    "allocate_under_uncertainty": "clv.abm.robust.uncertainty",
     "compare_allocations": "clv.abm.allocation.compare",
+    "fit_adbudg": "clv.abm.response.fit",
     "incremental_value": "clv.abm.selecting.incremental",
     "learning_value": "clv.abm.selecting.learning",
+    "optimisers_curse": "clv.abm.robust.curse",
+    "option_draws": "clv.abm.robust.draws",
     "possible_duplicates": "clv.abm.selecting.groups",
     "roll_up": "clv.abm.selecting.groups",
     "select_accounts": "clv.abm.selection",
@@ -65,6 +78,7 @@ _EXPORTS = {
 }
 
 __all__ = [
+    "Adbudg",
     "Allocation",
     "Check",
     "Clusters",
@@ -79,10 +93,16 @@ __all__ = [
     "ReservedHours",
     "Selection",
     "TierShare",
+    "adbudg_from_judgement",
+    "allocate_spend",
     "allocate_tiers",
+    "allocate_under_uncertainty",
     "compare_allocations",
+    "fit_adbudg",
     "incremental_value",
     "learning_value",
+    "optimisers_curse",
+    "option_draws",
     "possible_duplicates",
     "roll_up",
     "select_accounts",

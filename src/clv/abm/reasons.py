@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from clv.abm.selecting.contributions import DRIVERS
 from clv.abm.wording import accounts, money
 
 if TYPE_CHECKING:
+    from clv.abm.selecting.incremental import IncrementalValue
     from clv.abm.selection import Selection
 
 
 def reasons(
-    ranked: pd.DataFrame, clv: np.ndarray, cost: np.ndarray, stage_of: dict[str, str], currency: str
+    ranked: pd.DataFrame,
+    clv: np.ndarray,
+    cost: np.ndarray,
+    stage_of: dict[str, str],
+    currency: str,
+    parts: pd.DataFrame,
 ) -> list[str]:
     """Write each ranked account's reason.
 
@@ -28,6 +36,8 @@ def reasons(
         Churn stage by account, where it is known.
     currency : str
         Written after money.
+    parts : pandas.DataFrame
+        Contributions to the score, rows in the same order; what stands out is told where there are several.
 
     Returns
     -------
@@ -40,9 +50,93 @@ def reasons(
     last_in = float(score[size - 1]) if size else 0.0
     columns = (ranked[name] for name in ("account_id", "rank", "selected", "p_selected"))
     return [
-        f"{_place(s, rank, n, taken, v, c, next_out, last_in, currency)}{_stage(stage_of.get(a))}{_sure(p, taken)}"
-        for a, rank, taken, p, s, v, c in zip(*columns, score, clv, cost, strict=True)
+        f"{_place(s, rank, n, taken, v, c, next_out, last_in, currency)}{d}{_stage(stage_of.get(a))}{_sure(p, taken)}"
+        for a, rank, taken, p, s, v, c, d in zip(
+            *columns, score, clv, cost, _drivers(parts, score > 0, currency), strict=True
+        )
     ]
+
+
+def incremental_reasons(
+    ranked: pd.DataFrame,
+    value: IncrementalValue,
+    parts: pd.DataFrame,
+    flips: pd.DataFrame,
+    stage_of: dict[str, str],
+    currency: str,
+) -> list[str]:
+    """Write each account's reason where the score is what the programme changes.
+
+    Parameters
+    ----------
+    ranked : pandas.DataFrame
+        account_id, score, rank, selected, p_selected, by rank.
+    value : IncrementalValue
+    parts, flips : pandas.DataFrame
+        Index account_id, in the order of `ranked`: contributions and smallest changes.
+    stage_of : dict
+    currency : str
+
+    Returns
+    -------
+    list of str
+    """
+    n = len(ranked)
+    uplift = {effect.name: effect.uplift for effect in value.effects}
+    table = value.table.loc[ranked["account_id"]]
+    columns = (ranked[name] for name in ("account_id", "rank", "selected", "p_selected", "score"))
+    names = ("kind", "tier", "base", "gain", "cost", "evidence", "chance", "chance_with", "once_won")
+    about = (table[name] for name in names)
+    change = (flips[name] for name in ("driver", "now", "then"))
+    found = []
+    drivers = _drivers(parts, ranked["score"].to_numpy() > 0, currency)
+    for row in zip(*columns, *about, *change, drivers, strict=True):
+        account, rank, taken, p, score, kind, tier, base, gain, cost = row[:10]
+        evidence, chance, better, won, driver, now, then, why = row[10:]
+        if kind == "customer":
+            what = f"{uplift[tier]:+.0%} ({evidence}) of {money(base, currency)}"
+        else:
+            what = (
+                f"a chance to win it of {better:.0%} instead of {chance:.0%} (assumed) at {money(won, currency)}"
+                " once won"
+            )
+        place = f"rank {rank:,} of {n:,}: " if score > 0 else ""
+        balance = f"{place}{tier} adds {money(gain, currency)} for {money(cost, currency)}, {what}"
+        turn = _turn(taken, driver, now, then, currency)
+        found.append(
+            f"{'In' if taken else 'Out'}: {balance}{why}{turn}{_stage(stage_of.get(account))}{_sure(p, taken)}"
+        )
+    return found
+
+
+def _turn(taken: bool, driver: str | None, now: float, then: float, currency: str) -> str:
+    """Say the smallest change that flips an account."""
+    side = "out" if taken else "in"
+    if not isinstance(driver, str):
+        return f"; no change of one thing alone would put it {side}"
+    past = "over" if then > now else "under"
+    if driver == "chance":
+        return f"; it would be {side} with a chance {past} {then:.1%}, now {now:.1%}"
+    name = {"value": "its value", "once won": "what it brings once won", "programme cost": "the cost of the tier"}
+    return f"; it would be {side} with {name[driver]} {past} {money(then, currency)}"
+
+
+def _drivers(parts: pd.DataFrame, good: np.ndarray, currency: str) -> list[str]:
+    """Name what sets each account apart from the average one, in the direction of its score."""
+    names = [name for name in parts.columns if name in DRIVERS and name != "value"]
+    if len(names) < 2 or len(parts) < 2:
+        return [""] * len(parts)
+    values = parts[names].to_numpy(float)
+    best = np.where(good, values.argmax(axis=1), values.argmin(axis=1))
+    most = values[np.arange(len(values)), best]
+    out = []
+    for k, x, up in zip(best, most, good, strict=True):
+        said = money(abs(x), currency)
+        if money(x) == "0" or (x > 0) != up:
+            out.append("")
+        else:
+            out.append(f"; {said} {'more' if up else 'less'} than the average account for {DRIVERS[names[k]]}")
+    return out
 
 
 def _place(
@@ -91,29 +185,40 @@ def _doubt(p: float, taken: bool) -> str:
     return ": a likely member, but without the chance of much" if not taken and p > 0.6 else ""
 
 
-def selection_text(selection: Selection, *, capacity: int | None, prospects: int) -> str:
+def selection_text(
+    selection: Selection, *, prospects: int, change: IncrementalValue | None = None, notes: Sequence[str] = ()
+) -> str:
     """Say how many are taken, what share of the margin they hold, how firm the cut is, and what luck does."""
-    table, cur = selection.table, selection.currency
+    table, cur, capacity = selection.table, selection.currency, selection.capacity
     known, taken = len(table) - prospects, int(table["selected"].sum())
     full = capacity is not None and taken == capacity
+    who = f"{accounts(known)} that bought" if change is None else accounts(known)
+    what = "an expected margin of {} net of the cost to serve" if change is None else (
+        "which is expected to bring {} more than it costs"
+    )  # fmt: skip
     if taken == 0:
-        text = f"None of {accounts(known)} that bought is worth more than it costs to serve: none is taken."
+        text = f"None of {who} is worth more than it costs to serve: none is taken."
+        if change is not None:
+            text = f"For none of {who} does the programme bring more than it costs: none is taken."
     else:
-        text = f"Take {taken:,} of {accounts(known)} that bought"
-        margin = f"an expected margin of {money(selection.expected, cur)} net of the cost to serve"
+        text = f"Take {taken:,} of {who}"
+        margin = what.format(money(selection.expected, cur))
         if full:
             share = selection.expected / selection.total * 100
+            begin = "with " if change is None else ""
             text += (
-                f", as many as there is room for, with {margin}: {share:.0f}% of what all accounts that pay for"
+                f", as many as there is room for, {begin}{margin}: {share:.0f}% of what all accounts that pay for"
                 " themselves would bring."
             )
         else:
-            others = "" if taken == known else ": the others are expected to cost more to serve than they bring"
-            text += f", with {margin}{others}."
+            rest = "cost more to serve than they bring" if change is None else "bring less than their place costs"
+            others = "" if taken == known else f": the others are expected to {rest}"
+            text += f", {'with ' if change is None else ''}{margin}{others}."
     if prospects:
         verb = "is" if prospects == 1 else "are"
         text += f" {accounts(prospects)} without a purchase {verb} listed unranked: nothing is known of their value."
-    return f"{text}\n\n{_firmness(selection, taken)}"
+    said = [text, *([change.text] if change is not None else []), _firmness(selection, taken), *notes]
+    return "\n\n".join(said)
 
 
 def _firmness(selection: Selection, taken: int) -> str:

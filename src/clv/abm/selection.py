@@ -1,17 +1,23 @@
-"""Which accounts a programme should take: by value net of the cost to serve, with how sure, and why."""
+"""Which accounts a programme should take: by what they bring net of cost, with how sure, and why."""
 
 from __future__ import annotations
 
 import numbers
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from clv.abm.options import account_ids, value_table
-from clv.abm.reasons import reasons, selection_text
+from clv.abm.propensity.known import NOT_ATTRIBUTES
+from clv.abm.reasons import incremental_reasons, reasons, selection_text
+from clv.abm.selecting.contributions import incremental_contributions, value_contributions
+from clv.abm.selecting.flips import bars, incremental_flips, value_flips
+from clv.abm.selecting.groups import RolledUp, possible_duplicates, roll_up
+from clv.abm.selecting.incremental import IncrementalValue
+from clv.abm.selecting.net_draws import CHUNK, NetDraws, belonging
 from clv.errors import DataError, SettingsError
 from clv.result import Result
 
@@ -21,8 +27,8 @@ if TYPE_CHECKING:
     from clv.churn.stages import ChurnStages
     from clv.value.lifetime import LifetimeValue
 
-#: cells of the draws that are looked at in one go: bounds the memory to some tens of megabytes.
-_CHUNK = 4_000_000
+#: cells of the draws that are looked at in one go.
+_CHUNK = CHUNK
 #: accounts with a probability of belonging between these could as well be on the other side of the cut.
 UNSURE = (0.2, 0.8)
 
@@ -36,7 +42,7 @@ class Selection(Result):
     table : pandas.DataFrame
         Columns account_id, score, rank, selected, p_selected, reason; by rank.
     expected : float
-        Σ score of the selected: expected margin net of the cost to serve.
+        Σ score of the selected: expected margin net of the cost to serve, or of the programme's change net of its cost.
     total : float
         Σ of all positive scores: what could be had without a capacity.
     regret : float
@@ -47,9 +53,22 @@ class Selection(Result):
     unsure : int
         Accounts with .2 < p_selected < .8.
     intervals : pandas.DataFrame
-        Index account_id: lower, upper of the value, net of the cost to serve.
+        Index account_id: lower, upper of the score.
     currency : str
         Written after money.
+    capacity : int or None
+    contributions : pandas.DataFrame
+        Index account_id: what makes the score, part by part; a row sums to it. See
+        `clv.abm.selecting.contributions`.
+    flips : pandas.DataFrame
+        Index account_id: the smallest change of one driver that puts the account on the other side: driver, now,
+        then, change.
+    duplicates : pandas.DataFrame
+        Pairs of accounts that may be one: account_id, other_id, alike, because.
+    members : pandas.Series or None
+        Index account_id -> the parent with which it is counted; None where accounts are counted apart.
+    draws : NetDraws or None
+        Draws of the scores, accounts by rank.
     """
 
     expected: float
@@ -59,6 +78,12 @@ class Selection(Result):
     unsure: int
     intervals: pd.DataFrame
     currency: str
+    capacity: int | None = None
+    contributions: pd.DataFrame = field(default_factory=pd.DataFrame)
+    flips: pd.DataFrame = field(default_factory=pd.DataFrame)
+    duplicates: pd.DataFrame = field(default_factory=pd.DataFrame)
+    members: pd.Series | None = None
+    draws: NetDraws | None = field(default=None, repr=False)
 
     @property
     def around_cut(self) -> pd.DataFrame:
@@ -74,34 +99,38 @@ class Selection(Result):
 
 
 def select_accounts(
-    value: LifetimeValue | pd.DataFrame,
+    value: LifetimeValue | IncrementalValue | RolledUp | pd.DataFrame,
     *,
     capacity: int | None = None,
     cost_to_serve: float | pd.Series = 0.0,
     stages: ChurnStages | pd.DataFrame | pd.Series | None = None,
     accounts: Iterable[str] | pd.DataFrame | None = None,
+    parents: bool = False,
     currency: str = "",
 ) -> Selection:
-    """Take the accounts whose expected margin exceeds the cost to serve them, the best first, up to a capacity.
+    """Take the accounts with the largest score, as long as it is positive, up to a capacity.
 
-    ``score = clv − cost_to_serve``; selected where the score is positive and the rank within the capacity. Equal
-    scores are ranked by account_id. The score is what an account is expected to be worth, not what a programme
-    changes about it; that is the business of `allocate_tiers`.
+    ``score = clv − cost_to_serve``, or the net of an `IncrementalValue`: what the programme changes, for customers and
+    prospects. Equal scores are ranked by account_id.
 
     Parameters
     ----------
-    value : LifetimeValue or pandas.DataFrame
-        Index account_id; clv and, where there are any, lower and upper. A LifetimeValue also brings its draws
-        (accounts × draws), from which the probability of belonging is taken.
+    value : LifetimeValue, IncrementalValue, Shrunk, RolledUp or pandas.DataFrame
+        Index account_id; clv and, where there are any, lower and upper. A result also brings its draws
+        (accounts × draws), from which the probability of belonging is taken. Raw estimates with standard errors go
+        through `clv.shrink_estimates` first.
     capacity : int, optional
         Most accounts.
     cost_to_serve : float or pandas.Series
-        Money an account over the same horizon; a Series has the index account_id.
+        Money an account over the same horizon; a Series has the index account_id. An `IncrementalValue` is net already.
     stages : ChurnStages, pandas.DataFrame or pandas.Series, optional
         Churn stage by account_id, told in the reasons.
     accounts : iterable of str or pandas.DataFrame, optional
         All accounts, customers and prospects (a table's column or index account_id). Those without a value are
-        listed last, unselected, without a score: nothing is made up for them.
+        listed last, unselected, without a score: nothing is made up for them. A table with names or other attributes
+        is searched for accounts that may be one under two ids.
+    parents : bool
+        Count children with their topmost parents (column parent_id of `accounts`): one score, one place.
     currency : str
         Written after money in the text.
 
@@ -112,9 +141,9 @@ def select_accounts(
     Raises
     ------
     DataError
-        A value or a cost is missing or no number, or the draws do not fit the table.
+        A value or a cost is missing or no number, the draws do not fit the table, or parents run in a circle.
     SettingsError
-        The capacity is not a whole number of 1 or more.
+        The capacity is not a whole number of 1 or more, or arguments do not go together.
 
     Notes
     -----
@@ -129,8 +158,18 @@ def select_accounts(
         raise SettingsError(
             f"capacity is {capacity!r}.", mend="Give a whole number of 1 or more, or None for no limit."
         )
+    change = value if isinstance(value, IncrementalValue) else None
+    if change is not None and (isinstance(cost_to_serve, pd.Series) or cost_to_serve != 0):
+        raise SettingsError(
+            "an incremental value is net of the cost to serve already.",
+            mend="Give cost_to_serve to incremental_value.",
+        )
+    value, cost_to_serve, members = _with_parents(value, accounts, cost_to_serve) if parents else (
+        value, cost_to_serve, value.members if isinstance(value, RolledUp) else None
+    )  # fmt: skip
     draws = None if isinstance(value, pd.DataFrame) else getattr(value, "draws", None)
-    table = value_table(value)
+    plain: Any = value if change is None else change.table.assign(clv=change.table["net"])
+    table = value_table(plain)
     cost = _costs(cost_to_serve, table.index)
     if draws is not None:
         draws = np.asarray(draws)
@@ -146,9 +185,11 @@ def select_accounts(
     size = min(int((score > 0).sum()), len(score) if capacity is None else int(capacity))
     selected = np.zeros(len(score), dtype=bool)
     selected[by_rank[:size]] = True
-    chance, regret = np.full(len(score), np.nan), np.nan
+    chance, regret, net = np.full(len(score), np.nan), np.nan, None
     if draws is not None:
-        chance, regret = _belonging(draws, order, cost, capacity, selected)
+        net = NetDraws(draws, order, cost)
+        chance, regret = belonging(net, capacity, selected, chunk=_CHUNK)
+        net = net.sorted_by(by_rank)
 
     ranked = pd.DataFrame(
         {
@@ -159,14 +200,26 @@ def select_accounts(
             "p_selected": chance[by_rank],
         }
     ).astype({"account_id": str})
-    ends = pd.DataFrame(index=pd.Index(ranked["account_id"]))
+    ids = pd.Index(ranked["account_id"], name="account_id")
+    ends = pd.DataFrame(index=ids)
     for name in ("lower", "upper"):
         column = table[name].to_numpy(float) if name in table.columns else np.full(len(score), np.nan)
         ends[name] = (column - cost)[by_rank]
-    unknown = sorted(set(account_ids(accounts)) - set(table.index)) if accounts is not None else []
-    ranked["reason"] = reasons(ranked, table["clv"].to_numpy()[by_rank], cost[by_rank], _stage_of(stages), currency)
-    result = pd.concat([ranked, _prospects(unknown, len(ranked))], ignore_index=True) if unknown else ranked
+    table, cost = table.iloc[by_rank], cost[by_rank]
+    bar = bars(ranked["score"].to_numpy(float), size, capacity)
+    stage_of = _stage_of(stages)
+    if change is None:
+        parts = value_contributions(table, cost)
+        flips = value_flips(ids, table["clv"].to_numpy(float), cost, bar)
+        ranked["reason"] = reasons(ranked, table["clv"].to_numpy(), cost, stage_of, currency, parts)
+    else:
+        parts = incremental_contributions(change).loc[ids]
+        flips = incremental_flips(change, ids, bar)
+        ranked["reason"] = incremental_reasons(ranked, change, parts, flips, stage_of, currency)
+    unknown = sorted(_told(accounts, members) - set(table.index)) if accounts is not None else []
+    result = pd.concat([ranked, _unknown(unknown, len(ranked))], ignore_index=True) if unknown else ranked
     inside = chance[selected]
+    twins = possible_duplicates(accounts) if isinstance(accounts, pd.DataFrame) else None
     draft = Selection(
         table=result,
         text="",
@@ -177,9 +230,54 @@ def select_accounts(
         unsure=int(((chance > UNSURE[0]) & (chance < UNSURE[1])).sum()),
         intervals=ends,
         currency=currency,
+        capacity=None if capacity is None else int(capacity),
+        contributions=parts,
+        flips=flips,
+        duplicates=pd.DataFrame() if twins is None else twins.table,
+        members=members,
+        draws=net,
     )
-    text = selection_text(draft, capacity=capacity, prospects=len(unknown))
-    return Selection(**{**draft.__dict__, "text": text})
+    notes = [] if twins is None or not len(twins.table) else [twins.text]
+    if isinstance(value, RolledUp):
+        notes.insert(0, value.text)
+    if change is None and not _firmographics(accounts):
+        notes.append("Nothing is known of the accounts but what they bought: the choice rests on their value alone.")
+    return replace(draft, text=selection_text(draft, prospects=len(unknown), change=change, notes=notes))
+
+
+def _with_parents(
+    value: LifetimeValue | IncrementalValue | RolledUp | pd.DataFrame,
+    accounts: Iterable[str] | pd.DataFrame | None,
+    cost: float | pd.Series,
+) -> tuple[RolledUp, float | pd.Series, pd.Series]:
+    """Count children with their parents, their costs to serve as well."""
+    if isinstance(value, IncrementalValue) or not isinstance(accounts, pd.DataFrame):
+        raise SettingsError(
+            "children cannot be counted with their parents here.",
+            mend="Give the table of accounts with parent_id; an incremental value is made from clv.roll_up's values.",
+        )
+    whole = value if isinstance(value, RolledUp) else roll_up(value, accounts)
+    if isinstance(value, RolledUp):
+        return whole, cost, whole.members
+    own = value_table(value).index
+    owner = whole.members.reindex(own)
+    owner = owner.where(owner.notna(), pd.Series(own, index=own)).astype(str)
+    costs = pd.Series(_costs(cost, own), index=own).groupby(owner.to_numpy()).sum()
+    return whole, costs, whole.members
+
+
+def _firmographics(accounts: Iterable[str] | pd.DataFrame | None) -> bool:
+    """Whether a table of accounts says anything about them but who they are."""
+    if not isinstance(accounts, pd.DataFrame):
+        return False
+    names = [name for name in accounts.columns if name not in (*NOT_ATTRIBUTES, "account_id")]
+    return bool(accounts[names].notna().to_numpy().any())
+
+
+def _told(accounts: Iterable[str] | pd.DataFrame | None, members: pd.Series | None) -> set[str]:
+    """Accounts that were named; children stand under their parent."""
+    named = account_ids(accounts) if accounts is not None else []
+    return set(named) if members is None else {str(members.get(account, account)) for account in named}
 
 
 def _costs(cost: float | pd.Series, accounts: pd.Index) -> np.ndarray:
@@ -201,30 +299,6 @@ def _costs(cost: float | pd.Series, accounts: pd.Index) -> np.ndarray:
     return costs
 
 
-def _belonging(
-    draws: np.ndarray, order: np.ndarray, cost: np.ndarray, capacity: int | None, chosen: np.ndarray
-) -> tuple[np.ndarray, float]:
-    """Share of draws in which each account is in the draw's best set, and how much more than the chosen that brings."""
-    n, many = draws.shape
-    hits, more = np.zeros(n), 0.0
-    step = max(1, _CHUNK // n)
-    for start in range(0, many, step):
-        net = draws[order, start : start + step].astype(float) - cost[:, None]
-        if np.isnan(net).any():
-            raise DataError("a draw is no number.", mend="Draw the values again.", table="value", column="draws")
-        inside = net > 0
-        if capacity is not None and capacity < n:
-            least = np.partition(net, n - capacity, axis=0)[n - capacity]
-            above = net > least
-            # Equal to the last one in: the first ids, as in the ranking itself.
-            level = net == least
-            room = capacity - above.sum(axis=0)
-            inside &= above | (level & (np.cumsum(level, axis=0) <= room))
-        hits += inside.sum(axis=1)
-        more += float(net[inside].sum() - net[chosen].sum())
-    return hits / many, max(0.0, more / many)
-
-
 def _stage_of(stages: ChurnStages | pd.DataFrame | pd.Series | None) -> dict[str, str]:
     """Stage by account, from whatever holds it."""
     if stages is None:
@@ -235,7 +309,7 @@ def _stage_of(stages: ChurnStages | pd.DataFrame | pd.Series | None) -> dict[str
     return {str(account): str(stage) for account, stage in stages.items()}
 
 
-def _prospects(unknown: list[str], ranked: int) -> pd.DataFrame:
+def _unknown(unknown: list[str], ranked: int) -> pd.DataFrame:
     """Accounts of which nothing is known, after all others."""
     frame = pd.DataFrame(
         {

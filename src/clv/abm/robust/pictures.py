@@ -1,0 +1,58 @@
+"""The pictures of allocation under uncertainty."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from clv.abm.pictures import _axes, _short, _unit
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from clv.abm.robust.curse import Curse
+    from clv.abm.robust.uncertainty import RobustAllocation
+
+
+def returns(found: RobustAllocation, ax: Axes | None = None) -> Axes:
+    """Draw the distribution functions of the net return of each plan and of perfect information."""
+    import seaborn as sns
+
+    ax = _axes(ax)
+    colours = sns.color_palette("colorblind")
+    names = {"expected": "this plan", "risk-averse": "risk-averse plan", "perfect": "all values known"}
+    shown = [name for name in names if name in found.outcomes.columns]
+    height = (np.arange(len(found.outcomes)) + 0.5) / len(found.outcomes)
+    for colour, name in zip(colours, shown, strict=False):
+        style = ":" if name == "perfect" else "-"
+        ax.plot(np.sort(found.outcomes[name]), height, color=colour, linestyle=style, label=names[name])
+    ax.axhline(1 - found.level, color="0.7", linewidth=0.8)
+    ax.set(
+        xlabel=f"net return{_unit(found.currency)}",
+        ylabel="share of draws below",
+        ylim=(0, 1),
+        title="What the plans may bring",
+    )
+    ax.xaxis.set_major_formatter(_short)
+    ax.legend(frameon=False, loc="best")
+    sns.despine(ax=ax)
+    return ax
+
+
+def promises(found: Curse, ax: Axes | None = None) -> Axes:
+    """Draw what each way of planning promises and brings."""
+    import seaborn as sns
+
+    ax = _axes(ax)
+    colours = sns.color_palette("colorblind")
+    y = np.arange(len(found.table))
+    ax.barh(y - 0.19, found.table["promised"], height=0.36, color=colours[1], label="promised")
+    ax.barh(y + 0.19, found.table["realised"], height=0.36, color=colours[0], label="realised")
+    ax.set_yticks(y, found.table["plan"])
+    ax.invert_yaxis()
+    ax.set(xlabel=f"net return{_unit(found.currency)}", ylabel="", title="Promised and realised")
+    ax.xaxis.set_major_formatter(_short)
+    ax.legend(frameon=False, loc="best")
+    sns.despine(ax=ax, left=True)
+    return ax

@@ -1,0 +1,137 @@
+"""What a tier does to an account: as the study assumes, or as an experiment measured, each with its doubt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from scipy.special import ndtri
+
+from clv.churn.plays.measured import MeasuredUplift
+from clv.errors import SettingsError
+
+if TYPE_CHECKING:
+    from clv.data.settings import Tier
+
+Evidence = Literal["assumed", "partly measured", "measured"]
+
+
+@dataclass(frozen=True, eq=False)
+class TierEffect:
+    """A tier and what is believed of it.
+
+    Attributes
+    ----------
+    name : str
+    cost : float
+        An account, over the horizon.
+    uplift, error : float
+        Relative increase of a customer's expected margin: mean and standard deviation of what is believed.
+    win : float
+        Relative increase of the odds that a prospect is won.
+    win_error : float
+    evidence : {"assumed", "partly measured", "measured"}
+        Of `uplift`: measured where the experiment counts for more than the assumption does.
+    source : str
+    """
+
+    name: str
+    cost: float
+    uplift: float
+    error: float
+    win: float
+    win_error: float
+    evidence: Evidence
+    source: str
+
+    def drawn(self, draws: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Draw the uplift and the increase of the odds, each of shape (draws,), at least −1."""
+        # One draw in each of as many equally likely bands: the mean is that of the belief, not of the luck.
+        level = (rng.permutation(draws) + rng.random(draws)) / draws
+        other = (rng.permutation(draws) + rng.random(draws)) / draws
+        return (
+            np.maximum(self.uplift + self.error * ndtri(level), -1.0),
+            np.maximum(self.win + self.win_error * ndtri(other), -1.0),
+        )
+
+
+def tier_effects(
+    tiers: Sequence[Tier],
+    *,
+    measured: Mapping[str, MeasuredUplift] | None = None,
+    win_uplift: float | Mapping[str, float] | None = None,
+    doubt: float = 0.5,
+) -> list[TierEffect]:
+    """Say what each tier is believed to do.
+
+    Parameters
+    ----------
+    tiers : sequence of Tier
+        As the study states them.
+    measured : mapping, optional
+        Tier -> the uplift that an experiment found, with its standard error.
+    win_uplift : float or mapping from tier to float, optional
+        Relative increase of the odds that a prospect is won; None: the same number as the tier's uplift.
+    doubt : float
+        Standard deviation of an assumed effect, as a share of it.
+
+    Returns
+    -------
+    list of TierEffect
+
+    Raises
+    ------
+    SettingsError
+        No tier, two of one name, a name that is no tier, or a doubt below 0.
+
+    Notes
+    -----
+    The assumption is a prior, Normal(u, (doubt · u)²); a measurement v with standard error s makes of it
+    Normal((u/d² + v/s²) / (1/d² + 1/s²), 1 / (1/d² + 1/s²)), d = doubt · |u|: a sharp experiment overrules the
+    assumption, a vague one leaves it. An assumption without doubt (0) is replaced by the measurement.
+    """
+    names = [tier.name for tier in tiers]
+    if not names or len(set(names)) < len(names):
+        raise SettingsError("at least one tier is needed, and names must differ.", mend="Check 'tiers' in study.yml.")
+    if not (np.isfinite(doubt) and doubt >= 0):
+        raise SettingsError(f"doubt is {doubt}.", mend="Give a number of 0 or more.")
+    wins = win_uplift if isinstance(win_uplift, Mapping) else {}
+    for name in (*(measured or {}), *wins):
+        if name not in names:
+            raise SettingsError(f"there is no tier {name!r}.", mend=f"There are {', '.join(names)}.")
+    out: list[TierEffect] = []
+    for tier in tiers:
+        u, d = float(tier.uplift), doubt * abs(float(tier.uplift))
+        found = (measured or {}).get(tier.name)
+        win = (
+            float(wins.get(tier.name, u))
+            if win_uplift is None or isinstance(win_uplift, Mapping)
+            else float(win_uplift)
+        )
+        mean, error = u, d
+        evidence: Evidence = "assumed"
+        if found is not None:
+            evidence = "measured" if d == 0 or found.standard_error < d else "partly measured"
+        if found is not None and d == 0:
+            mean, error = found.uplift, found.standard_error
+        elif found is not None:
+            weight = 1 / d**2 + 1 / found.standard_error**2
+            mean, error = (u / d**2 + found.uplift / found.standard_error**2) / weight, weight**-0.5
+        out.append(
+            TierEffect(
+                tier.name, float(tier.cost), mean, error, win, doubt * abs(win),
+                evidence,
+                "assumption of the study" if found is None else found.source,
+            )
+        )  # fmt: skip
+    return out
+
+
+def odds_raised(chance: np.ndarray, increase: float | np.ndarray) -> np.ndarray:
+    """Return the chance when its odds are multiplied by 1 + increase."""
+    factor = 1 + np.asarray(increase)
+    whole = 1 - chance + chance * factor
+    # A certain win whose odds are taken away has no odds to speak of: it stays.
+    return np.asarray(np.where(whole > 0, chance * factor / np.where(whole > 0, whole, 1.0), chance))
