@@ -5,9 +5,9 @@
     python benchmarks/roi.py
     python benchmarks/roi.py --accounts 10000 --skip-plain
 
-A case is a process of its own. Timed is `forecast_roi` from tables to the finished forecast: checks, draws, quantiles by
-tier and total, tornado, text. The peer draws float64 matrices a block of accounts at a time and sums them by tier, on one
-thread; it makes no tornado and no text. Memory is the peak of the process; in brackets, what it was before the first call.
+A case is a process of its own. Timed is `forecast_roi` from tables to the finished forecast: checks, draws, quantiles
+by tier and total, tornado, text. The peer draws float64 matrices a block of accounts at a time and sums them by tier,
+on one thread; it makes no tornado and no text. Memory is the peak of the process; in brackets, what it was before.
 """
 
 from __future__ import annotations
@@ -130,8 +130,9 @@ def main() -> None:
     parser.add_argument("--skip-plain", action="store_true")
     given = parser.parse_args()
     print(
-        f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, numpy {np.__version__}, scipy"
-        f" {version('scipy')}, pandas {version('pandas')}; {DRAWS:,} draws; load {os.getloadavg()[0]:.1f} at the start.\n"
+        f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, numpy {np.__version__},"
+        f" scipy {version('scipy')}, pandas {version('pandas')}; {DRAWS:,} draws; load {os.getloadavg()[0]:.1f} at the"
+        " start.\n"
     )
     line("accounts", "method", "by the clock (best)", "processor", "peak memory", "goal", "ratio", "quantiles apart")
     line(*["---"] * 8)
@@ -148,8 +149,16 @@ def main() -> None:
                 goal = f"≤ {seconds:g} s{f', ≤ {memory:g} MB' if memory else ''}: {'yes' if kept else 'NO'}"
             ratio = f"{one['cpu'] / found['exact']['cpu']:.2g}× exact" if kind != "exact" else ""
             gap = "" if kind == "exact" else f"{apart(one['net'], found['exact']['net']):.1f} standard errors"
-            line(f"{accounts:,}", kind, f"{one['wall']:.2f} s ({one['least']:.2f})", f"{one['cpu']:.2f} s",
-                 f"{one['peak']:.0f} MB ({one['before']:.0f})", goal, ratio, gap)
+            line(
+                f"{accounts:,}",
+                kind,
+                f"{one['wall']:.2f} s ({one['least']:.2f})",
+                f"{one['cpu']:.2f} s",
+                f"{one['peak']:.0f} MB ({one['before']:.0f})",
+                goal,
+                ratio,
+                gap,
+            )
 
 
 if __name__ == "__main__":

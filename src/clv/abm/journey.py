@@ -1,0 +1,301 @@
+"""The journey of deals: how many reach each stage and are won, and how fast, by tier and arm (rules D5, D6)."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from clv.abm.loop.evidence import tuples
+from clv.abm.wording import listed
+from clv.churn.contracts.competing_risks import competing_risks
+from clv.churn.proportions import proportion_interval
+from clv.errors import DataError, SettingsError
+from clv.result import Result
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Date = dt.date | str | pd.Timestamp
+#: the sales process of the samples, first stage first; a won deal has passed all of them.
+STAGES = ("qualification", "proposal", "negotiation")
+
+
+@dataclass(frozen=True, eq=False)
+class DealFunnel(Result):
+    """Deals by group.
+
+    Attributes
+    ----------
+    table : pandas.DataFrame
+        One row a group: group, opened, open, won, lost, win_rate (won of decided) with lower and upper, p_won_half_year
+        (probability that a deal is won within 182 days of its opening; deals still open are censored, lost ones a
+        competing end) with its interval, days_to_close (Kaplan-Meier median of the time to any end; infinite where
+        fewer than half have ended), amount_won.
+    stages : pandas.DataFrame
+        One row a group and stage: group, stage, reached, passed (went on to the next one, or was won), share (passed of
+        those whose passing or stopping is known), lower, upper, stopped (lost there), open (still there).
+    curves : pandas.DataFrame
+        group, time (days), incidence (won by then), lower, upper.
+    notes : list of str
+    confidence : float
+    """
+
+    stages: pd.DataFrame
+    curves: pd.DataFrame = field(repr=False)
+    notes: list[str]
+    confidence: float
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the share of deals won by days since their opening, a line a group."""
+        from clv.abm.experiments.pictures import curves
+
+        shown = self.curves.assign(share=100 * self.curves["incidence"])
+        labels = ("days since the deal was opened", "% won")
+        return curves(shown, x="time", y="share", by="group", title="Deals won over time", labels=labels, ax=ax)
+
+
+def deal_funnel(
+    opportunities: pd.DataFrame,
+    programmes: pd.DataFrame | None = None,
+    *,
+    stages: Sequence[str] = STAGES,
+    as_of: Date | None = None,
+    confidence: float = 0.9,
+) -> DealFunnel:
+    """Count deals through their stages, and measure how fast they close.
+
+    Parameters
+    ----------
+    opportunities : pandas.DataFrame
+        opportunity_id, account_id, created, closed, stage, outcome (won, lost or open). The stage of a lost deal is
+        where it stopped.
+    programmes : pandas.DataFrame, optional
+        account_id, tier, arm, start. Deals of its accounts opened from the start on are grouped by tier and arm, all
+        other deals under "no programme": a deal from before the start is none of the programme's (immortal time).
+    stages : sequence of str
+        In their order.
+    as_of : date, optional
+        The last day known; None: the last date in the table.
+    confidence : float
+
+    Returns
+    -------
+    DealFunnel
+
+    Raises
+    ------
+    DataError
+        A column is missing, a deal closed before it was opened, an outcome lacks its date, a stage is not known.
+
+    Notes
+    -----
+    Win rates of decided deals favour what closes fast; `p_won_half_year` does not (Aalen & Johansen 1978, with lost
+    as the competing end and open deals censored). The table holds a deal's last stage only, so that time within a stage
+    is not known from it: `stage_velocity` takes a log of stages.
+    """
+    if not 0 < confidence < 1:
+        raise SettingsError(f"confidence = {confidence!r}.", mend="Give a probability between 0 and 1.")
+    deals, end = _deals(opportunities, stages, as_of)
+    deals["group"] = _groups(deals, programmes)
+    order = _order(deals["group"], programmes)
+    rows, steps, lines, notes = [], [], [], []
+    for name in order:
+        mine = deals[deals["group"] == name]
+        row, curve = _row(name, mine, end, confidence)
+        rows.append(row)
+        lines.append(curve.assign(group=name))
+        steps.append(_stages(name, mine, list(stages), confidence))
+        if row["won"] + row["lost"] < 20:
+            notes.append(f"{name}: {row['won'] + row['lost']} decided deals are few; mind the intervals")
+    curves = pd.concat(lines, ignore_index=True)[["group", "time", "incidence", "lower", "upper"]]
+    draft = DealFunnel(pd.DataFrame(rows), "", pd.concat(steps, ignore_index=True), curves, notes, confidence)
+    return replace(draft, text=_text(draft, end))
+
+
+def _deals(opportunities: pd.DataFrame, stages: Sequence[str], as_of: Date | None) -> tuple[pd.DataFrame, pd.Timestamp]:
+    for name in ("opportunity_id", "account_id", "created", "closed", "outcome"):
+        if name not in opportunities.columns:
+            raise DataError("there is no such column.", table="opportunities", column=name, mend="Add it.")
+    deals = opportunities.reset_index(drop=True)
+    deals = deals.assign(created=pd.to_datetime(deals["created"]), closed=pd.to_datetime(deals["closed"]))
+    if deals.empty:
+        raise DataError("there is no deal.", table="opportunities", mend="Leave the funnel out.")
+    end = pd.Timestamp(as_of) if as_of is not None else max(deals["created"].max(), deals["closed"].max())
+    deals["outcome"] = deals["outcome"].astype(object).fillna("open")
+    decided = deals["outcome"].isin(["won", "lost"])
+    for wrong, column, what in (
+        (deals["closed"] < deals["created"], "closed", "was closed before it was opened"),
+        (decided & deals["closed"].isna(), "closed", "is decided, but no one says when"),
+        (deals["created"].isna(), "created", "has no opening date"),
+    ):
+        if wrong.any():
+            at = wrong.index[int(np.argmax(wrong.to_numpy()))]
+            raise DataError(
+                f"deal {deals.loc[at, 'opportunity_id']!r} {what}.",
+                table="opportunities", column=column, row=int(at) + 1, mend="Correct the dates.",
+            )  # fmt: skip
+    deals = deals[deals["created"] <= end].copy()
+    late = (deals["closed"] > end).to_numpy()
+    deals.loc[late, "closed"] = pd.NaT
+    deals.loc[late, "outcome"] = "open"
+    if late.any():
+        # Where a deal stood then is not known.
+        deals["stage"] = deals["stage"].astype(object).mask(late) if "stage" in deals else None
+    if "stage" in deals and deals["stage"].notna().any():
+        lost_or_open = deals["outcome"] != "won"
+        unknown = lost_or_open & deals["stage"].notna() & ~deals["stage"].isin(list(stages))
+        if unknown.any():
+            name = deals.loc[unknown, "stage"].iloc[0]
+            raise DataError(
+                f"stage {name!r} is not among {listed(list(stages))}.",
+                table="opportunities", column="stage", mend="Give stages=, in their order.",
+            )  # fmt: skip
+    else:
+        deals["stage"] = None
+    return deals, end
+
+
+def _groups(deals: pd.DataFrame, programmes: pd.DataFrame | None) -> pd.Series:
+    if programmes is None:
+        return pd.Series("all", index=deals.index)
+    for name in ("account_id", "tier", "arm", "start"):
+        if name not in programmes.columns:
+            raise DataError("there is no such column.", table="programmes", column=name, mend="Add it.")
+    known = programmes.assign(
+        account_id=programmes["account_id"].astype(str), start=pd.to_datetime(programmes["start"])
+    )
+    known = known.sort_values("start", kind="stable").drop_duplicates("account_id")
+    found = known.set_index("account_id").reindex(deals["account_id"].astype(str))
+    inside = (deals["created"].to_numpy() >= found["start"].to_numpy()) & found["tier"].notna().to_numpy()
+    label = found["tier"].astype(object).astype(str) + ", " + found["arm"].astype(object).astype(str)
+    return pd.Series(np.where(inside, label.to_numpy(), "no programme"), index=deals.index)
+
+
+def _order(groups: pd.Series, programmes: pd.DataFrame | None) -> list[str]:
+    """Tiers by name, treated before controls, the rest last."""
+    present = sorted(set(groups), key=lambda g: (g == "no programme", g.rpartition(", ")[0], "control" in g))
+    return present if programmes is not None else ["all"]
+
+
+def _row(name: str, deals: pd.DataFrame, end: pd.Timestamp, confidence: float) -> tuple[dict[str, Any], pd.DataFrame]:
+    won, lost = (int((deals["outcome"] == o).sum()) for o in ("won", "lost"))
+    low, high = proportion_interval(won, won + lost, confidence)
+    last = deals["closed"].where(deals["outcome"].isin(["won", "lost"]), end)
+    # Half a day is added, so that what closes on the first day counts.
+    days = (last.dt.normalize() - deals["created"].dt.normalize()).dt.days.to_numpy(float).clip(min=0) + 0.5
+    ended = deals["outcome"].isin(["won", "lost"]).to_numpy()
+    cause = np.where(ended, deals["outcome"].to_numpy(object), np.array(None, dtype=object))
+    found = competing_risks(days, cause=cause, causes=["won", "lost"], confidence=confidence)
+    curve = found.incidence[found.incidence["cause"] == "won"]
+    half = curve[curve["time"] <= 183]
+    at = half.iloc[-1] if len(half) else {"incidence": 0.0, "lower": np.nan, "upper": np.nan}
+    below = found.survival.index[found.survival["survival"].to_numpy() <= 0.5]
+    money = deals.loc[deals["outcome"] == "won", "amount"].sum() if "amount" in deals else np.nan
+    return {
+        "group": name, "opened": len(deals), "open": len(deals) - won - lost, "won": won, "lost": lost,
+        "win_rate": won / (won + lost) if won + lost else np.nan, "lower": float(low), "upper": float(high),
+        "p_won_half_year": float(at["incidence"]), "p_lower": float(at["lower"]), "p_upper": float(at["upper"]),
+        "days_to_close": float(below[0] - 0.5) if len(below) else np.inf, "amount_won": float(money),
+    }, curve  # fmt: skip
+
+
+def _stages(name: str, deals: pd.DataFrame, stages: list[str], confidence: float) -> pd.DataFrame:
+    """Deals that reached each stage, went on, stopped or are still there."""
+    place = pd.Index(stages).get_indexer(pd.Index(deals["stage"]))
+    won, open_ = ((deals["outcome"] == o).to_numpy() for o in ("won", "open"))
+    place = np.where(won, len(stages), place)
+    rows = []
+    for k, stage in enumerate(stages):
+        reached, passed = int((place >= k).sum()), int((place > k).sum())
+        here = place == k
+        still, stopped = int((here & open_).sum()), int((here & ~open_).sum())
+        low, high = proportion_interval(passed, passed + stopped, confidence)
+        share = passed / (passed + stopped) if passed + stopped else np.nan
+        rows.append((name, stage, reached, passed, share, float(low), float(high), stopped, still))
+    return pd.DataFrame(
+        rows, columns=["group", "stage", "reached", "passed", "share", "lower", "upper", "stopped", "open"]
+    )
+
+
+def _text(funnel: DealFunnel, end: pd.Timestamp) -> str:
+    said = []
+    for row in funnel.table.to_dict("records"):
+        rate = "none decided yet"
+        if np.isfinite(row["win_rate"]):
+            rate = f"{row['win_rate']:.0%} of {row['won'] + row['lost']} decided won"
+            rate += f" ({row['lower']:.0%} to {row['upper']:.0%})"
+        pace = f", half are decided within {row['days_to_close']:.0f} days" if np.isfinite(row["days_to_close"]) else ""
+        said.append(f"{row['group']}: {row['opened']} opened, {rate}{pace}")
+    note = " Groups of deals tell what happened, not what a tier caused: that is for the experiment's analysis."
+    mind = "".join(f" Note: {n}." for n in funnel.notes)
+    return f"Deals up to {end:%Y-%m-%d}. {'; '.join(said)}.{note}{mind}"
+
+
+@dataclass(frozen=True, eq=False)
+class StageVelocity(Result):
+    """Time that deals spend in each stage.
+
+    Attributes
+    ----------
+    table : pandas.DataFrame
+        One row a group and stage: group, stage, stays, left (of them), median (days, Kaplan-Meier; infinite where
+        fewer than half have left), p_left_30 (probability to have left within 30 days) with lower and upper.
+    """
+
+    confidence: float
+
+
+def stage_velocity(
+    log: pd.DataFrame, *, by: str | None = None, as_of: Date | None = None, confidence: float = 0.9
+) -> StageVelocity:
+    """Measure time in stage from a log of stages, with deals that are still there censored (Kaplan & Meier 1958).
+
+    Parameters
+    ----------
+    log : pandas.DataFrame
+        opportunity_id, stage, entered, left (empty while there): one row a stay; deals may go back (rule F2). With
+        `by`, a column of groups, such as the tier.
+    by : str, optional
+    as_of : date, optional
+        The last day known; None: the last date in the log.
+    confidence : float
+
+    Returns
+    -------
+    StageVelocity
+    """
+    for name in ("opportunity_id", "stage", "entered", "left", *([by] if by else [])):
+        if name not in log.columns:
+            raise DataError("there is no such column.", table="stage log", column=name, mend="Add it.")
+    stays = log.reset_index(drop=True).assign(entered=pd.to_datetime(log["entered"]).to_numpy(),
+                                              left=pd.to_datetime(log["left"]).to_numpy())  # fmt: skip
+    end = pd.Timestamp(as_of) if as_of is not None else max(stays["entered"].max(), stays["left"].max())
+    stays = stays[stays["entered"] <= end]
+    gone = (stays["left"].notna() & (stays["left"] <= end)).to_numpy()
+    days = (stays["left"].where(gone, end) - stays["entered"]).dt.total_seconds().to_numpy() / 86_400
+    if (days < 0).any():
+        row = int(np.argmax(days < 0))
+        raise DataError(
+            "a deal left before it entered.", table="stage log", column="left", row=int(stays.index[row]) + 1,
+            mend="Correct the dates.",
+        )  # fmt: skip
+    stays = stays.assign(group=stays[by].astype(str) if by else "all", days=days + 0.5, gone=gone)
+    rows = []
+    for (group, stage), mine in stays.groupby(["group", "stage"], sort=True):
+        cause = np.where(mine["gone"].to_numpy(), np.array("left", dtype=object), np.array(None, dtype=object))
+        found = competing_risks(mine["days"], cause=cause, causes=["left"], confidence=confidence).survival
+        below, early = found.index[found["survival"].to_numpy() <= 0.5], found[found.index <= 30.5]
+        at = early.iloc[-1] if len(early) else None
+        p = (0.0, np.nan, np.nan) if at is None else (1 - at["survival"], 1 - at["upper"], 1 - at["lower"])
+        median = float(below[0] - 0.5) if len(below) else np.inf
+        rows.append((group, stage, len(mine), int(mine["gone"].sum()), median, *p))
+    columns = ["group", "stage", "stays", "left", "median", "p_left_30", "lower", "upper"]
+    table = pd.DataFrame(rows, columns=columns)
+    said = [f"{row.stage}{f' ({row.group})' if by else ''} {row.median:.0f} days" for row in tuples(table)
+            if np.isfinite(row.median)]  # fmt: skip
+    return StageVelocity(table, f"Median time in stage: {listed(said) or 'not known yet'}.", confidence)

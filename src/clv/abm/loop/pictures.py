@@ -1,0 +1,70 @@
+"""The pictures of the loop: beliefs before and after, and what not knowing costs from quarter to quarter."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from clv.abm.experiments.pictures import axes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from clv.abm.loop.response import Response
+    from clv.abm.loop.simulation import LoopSimulation
+
+
+def before_after(response: Response, ax: Axes | None = None) -> Axes:
+    """Draw the prior and the posterior interval of each cell, and the measurements as points."""
+    import seaborn as sns
+
+    ax = axes(ax)
+    table = response.table
+    if len(table) > 12:
+        table = table[table["segment"] == ""]
+    blue, orange = sns.color_palette("colorblind")[0], sns.color_palette("colorblind")[1]
+    y = np.arange(len(table))
+    ax.hlines(y - 0.16, 100 * table["prior_lower"], 100 * table["prior_upper"], color="0.7", linewidth=3,
+              label="assumed")  # fmt: skip
+    ax.plot(100 * table["prior_mean"], y - 0.16, "|", color="0.4", markersize=9)
+    if response.measurements:
+        ax.hlines(y + 0.16, 100 * table["lower"], 100 * table["upper"], color=blue, linewidth=3, label="believed now")
+        ax.plot(100 * table["mean"], y + 0.16, "o", color=blue, markersize=4)
+        place = {cell: i for i, cell in enumerate(zip(table["tier"], table["segment"], strict=True))}
+        at = [(100 * m.uplift, place[m.tier, m.segment] + 0.34)
+              for m in response.measurements if (m.tier, m.segment) in place]  # fmt: skip
+        if at:
+            ax.plot(*np.array(at).T, "x", color=orange, markersize=5, label="measured")
+    ax.axvline(0, color="0.4", linewidth=0.8)
+    ax.set_yticks(y, [" · ".join(p for p in cell if p) for cell in zip(table["tier"], table["segment"], strict=True)])
+    ax.invert_yaxis()
+    ax.margins(y=0.1)
+    ax.set(xlabel="added margin, % of an account's", ylabel="", title="What a tier adds: assumed and learnt")
+    ax.legend(frameon=False, loc="best")
+    sns.despine(ax=ax, left=True)
+    return ax
+
+
+def regret_curves(simulation: LoopSimulation, ax: Axes | None = None) -> Axes:
+    """Draw the mean regret of each policy by quarter, with its standard error over universes."""
+    import seaborn as sns
+
+    ax = axes(ax)
+    table = simulation.table
+    for colour, (policy, rows) in zip(
+        sns.color_palette("colorblind"), table[table["policy"] != "oracle"].groupby("policy", sort=False), strict=False
+    ):
+        regret, error = 100 * rows["regret_share"].to_numpy(), 100 * rows["regret_share_se"].to_numpy()
+        ax.plot(rows["quarter"], regret, marker="o", markersize=3, color=colour, label=str(policy))
+        if np.isfinite(error).all():
+            ax.fill_between(rows["quarter"], regret - error, regret + error, color=colour, alpha=0.15, linewidth=0)
+    ax.set(
+        xlabel="quarter",
+        ylabel="lost against the oracle, % of its return",
+        title="What not knowing the tiers' effect costs",
+    )
+    ax.set_ylim(bottom=0)
+    ax.legend(frameon=False)
+    sns.despine(ax=ax)
+    return ax

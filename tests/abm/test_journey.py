@@ -1,0 +1,235 @@
+"""Funnel, velocity, channels and managers: against counts by hand, other packages and simulations of known truth."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from clv.abm.channels import channel_returns
+from clv.abm.journey import deal_funnel, stage_velocity
+from clv.abm.managers import manager_effects
+from clv.errors import DataError, FitError, SettingsError
+
+DEALS = pd.DataFrame(
+    [
+        ("D1", "a", "2025-01-10", "2025-02-09", "signed", "won", 100.0),
+        ("D2", "a", "2024-12-01", "2025-01-20", "proposal", "lost", 50.0),
+        ("D3", "b", "2025-02-01", None, "negotiation", "open", 70.0),
+        ("D4", "c", "2025-02-01", "2025-03-01", "qualification", "lost", 10.0),
+        ("D5", "c", "2025-03-01", "2025-03-11", "signed", "won", 30.0),
+        ("D6", "x", "2025-03-01", "2025-03-21", "negotiation", "lost", 30.0),
+    ],
+    columns=["opportunity_id", "account_id", "created", "closed", "stage", "outcome", "amount"],
+)
+PROGRAMME = pd.DataFrame(
+    {"account_id": ["a", "b", "c"], "tier": ["1:1", "1:1", "1:1"], "arm": ["treatment", "treatment", "control"],
+     "start": "2025-01-06"}
+)  # fmt: skip
+
+
+def test_deals_are_counted_where_they_belong():
+    found = deal_funnel(DEALS, PROGRAMME, as_of="2025-06-30")
+    rows = found.table.set_index("group")
+    assert list(rows.index) == ["1:1, treatment", "1:1, control", "no programme"]
+    # D2 was opened before the programme: it is none of its deals.
+    assert rows.loc["1:1, treatment", ["opened", "won", "lost", "open"]].tolist() == [2, 1, 0, 1]
+    assert rows.loc["1:1, control", ["opened", "won", "lost", "open"]].tolist() == [2, 1, 1, 0]
+    assert rows.loc["no programme", ["opened", "won", "lost", "open"]].tolist() == [2, 0, 2, 0]
+    stages = found.stages.set_index(["group", "stage"])
+    assert stages.loc[("1:1, treatment", "negotiation"), ["reached", "passed", "open"]].tolist() == [2, 1, 1]
+    assert stages.loc[("1:1, control", "qualification"), ["reached", "passed", "stopped"]].tolist() == [2, 1, 1]
+    assert rows.loc["1:1, treatment", "days_to_close"] == 30
+    assert rows.loc["1:1, control", "p_won_half_year"] == pytest.approx(0.5)
+
+
+def test_what_comes_after_the_date_is_not_known():
+    early = deal_funnel(DEALS, as_of="2025-02-05").table.iloc[0]
+    assert early[["opened", "won", "lost", "open"]].tolist() == [4, 0, 1, 3]
+
+
+def test_censoring_is_taken_into_account():
+    """Where wins take longer than losses, the incidence is right and the win rate of decided deals is not."""
+    g, n = np.random.default_rng(3), 6000
+    opened = pd.Timestamp("2024-01-01") + pd.to_timedelta(g.integers(0, 300, n), "D")
+    won = g.random(n) < 0.4
+    # Wins take twice as long as losses, so that decided deals are mostly lost ones.
+    length = np.where(won, g.exponential(120, n), g.exponential(60, n)).round()
+    closed = opened + pd.to_timedelta(length, "D")
+    deals = pd.DataFrame(
+        {"opportunity_id": [f"D{i}" for i in range(n)], "account_id": "a", "created": opened, "closed": closed,
+         "outcome": np.where(won, "won", "lost")}
+    )  # fmt: skip
+    row = deal_funnel(deals, as_of="2024-12-01").table.iloc[0]
+    truth = 0.4 * (1 - np.exp(-182.5 / 120))
+    assert row["p_won_half_year"] == pytest.approx(truth, abs=0.02)
+    assert row["p_lower"] < truth < row["p_upper"]
+    assert row["win_rate"] < 0.38
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"closed": "2020-01-01"}, "before it was opened"),
+        ({"outcome": "won", "closed": None}, None),
+        ({"outcome": "lost", "closed": None}, "no one says when"),
+        ({"stage": "dreaming"}, "dreaming"),
+        ({"created": None}, "no opening date"),
+    ],
+)
+def test_faults_in_deals_are_named(change, said):
+    deals = DEALS.copy()
+    for column, value in change.items():
+        deals.loc[3, column] = value
+    if said is None:
+        with pytest.raises(DataError):
+            deal_funnel(deals)
+        return
+    with pytest.raises(DataError, match=said):
+        deal_funnel(deals, as_of="2025-06-30") if "created" not in change else deal_funnel(deals)
+
+
+def test_time_in_stage_by_kaplan_meier():
+    log = pd.DataFrame(
+        {"opportunity_id": list("abcd"), "stage": "proposal", "tier": ["1:1", "1:1", "1:1", "1:few"],
+         "entered": "2025-01-01", "left": ["2025-01-11", "2025-01-21", None, "2025-01-05"]}
+    )  # fmt: skip
+    table = stage_velocity(log, by="tier", as_of="2025-01-16").table.set_index("group")
+    # On the 16th only one of three has left: the median is not known.
+    assert table.loc["1:1", ["stays", "left"]].tolist() == [3, 1]
+    assert np.isinf(table.loc["1:1", "median"])
+    assert table.loc["1:1", "p_left_30"] == pytest.approx(1 / 3)
+    assert stage_velocity(log, as_of="2025-02-16").table["median"].tolist() == [10]
+    with pytest.raises(DataError, match="left before it entered"):
+        stage_velocity(log.assign(left="2024-01-01"), as_of="2025-02-01")
+
+
+TOUCHES = pd.DataFrame(
+    {"account_id": ["a", "a", "b", "b", "c"], "channel": ["web", "fair", "web", "web", "fair"],
+     "date": ["2025-01-01", "2025-01-20", "2025-01-05", "2025-03-05", "2023-01-01"]}
+)  # fmt: skip
+WON = pd.DataFrame({"account_id": ["a", "b", "c", "d"], "date": ["2025-02-01"] * 4})
+WORTH = pd.DataFrame({"clv": [1000.0, 400.0, 600.0]}, index=pd.Index(["a", "b", "c"], name="account_id"))
+SPENT = pd.DataFrame({"channel": ["web", "fair"], "cost": [300.0, 900.0]})
+YEAR = {"horizon": 12, "unit": "M", "discount_rate": 0.0}
+
+
+@pytest.mark.parametrize(("credit", "web"), [("even", 1.5), ("first", 2.0), ("last", 1.0)])
+def test_wins_are_credited_once(credit, web):
+    found = channel_returns(SPENT, TOUCHES, WON, WORTH, credit=credit, **YEAR)
+    rows = found.table.set_index("channel")
+    assert rows.loc["web", "won"] == pytest.approx(web)
+    assert rows["won"].drop("all").sum() + found.unassigned == rows.loc["all", "won"] == 4
+    assert rows.loc["web", "cac"] == pytest.approx(300 / web)
+    # The touch on c is too old, the one on b in March came after; d has none.
+    assert found.unassigned == 2
+    assert rows.loc["all", "clv_to_cac"] == pytest.approx(2000 / 1200)
+    assert rows.loc["all", "payback"] == pytest.approx(12 * 1200 / 2000)
+
+
+def test_costs_by_stage_and_their_faults():
+    staged = pd.DataFrame({"channel": "web", "stage": ["education", "first contact"], "cost": [100.0, 300.0]})
+    found = channel_returns(staged, TOUCHES, WON, WORTH, **YEAR)
+    assert found.stages["cost_per_won"].tolist() == [25.0, 75.0]
+    with pytest.raises(DataError, match="golf"):
+        channel_returns(staged.assign(stage="golf"), TOUCHES, WON, WORTH, **YEAR)
+    with pytest.raises(DataError, match="without cost there is no CAC"):
+        channel_returns(SPENT.assign(cost=[1.0, np.nan]), TOUCHES, WON, WORTH, **YEAR)
+    with pytest.raises(DataError, match="won twice"):
+        channel_returns(SPENT, TOUCHES, pd.concat([WON, WON]), WORTH, **YEAR)
+    with pytest.raises(SettingsError, match="horizon"):
+        channel_returns(SPENT, TOUCHES, WON, WORTH)
+    none = channel_returns(SPENT, TOUCHES, WON.iloc[:0], WORTH, **YEAR)
+    assert np.isinf(none.table.iloc[-1]["cac"])
+    assert "no account was won" in none.text
+
+
+def managed(seed, managers=12, each=25, confounded=1.0):
+    """Good managers get more treated accounts; the programme adds 10."""
+    g = np.random.default_rng(seed)
+    skill = 8 * g.standard_normal(managers)
+    manager = np.repeat(np.arange(managers), each)
+    chance = 1 / (1 + np.exp(-confounded * skill / 5))
+    treated = g.random(len(manager)) < np.clip(chance, 0.1, 0.9)[manager]
+    y = 100 + 10 * treated + skill[manager] + 15 * g.standard_normal(len(manager))
+    data = pd.DataFrame(
+        {"margin": y, "manager": [f"M{m:02d}" for m in manager], "arm": np.where(treated, "treatment", "control")}
+    )
+    return data, skill
+
+
+def test_the_programme_is_told_from_managers_who_got_the_treated_accounts():
+    effect, naive, held, skills, effects = [], [], [], [], []
+    for seed in range(120):
+        data, skill = managed(seed)
+        found = manager_effects(data, confidence=0.95)
+        effect.append(found.treatment["effect"])
+        naive.append(found.treatment["naive"])
+        held.append(found.treatment["lower"] < 10 < found.treatment["upper"])
+        skills.append(skill - skill.mean())
+        effects.append(found.table["effect"])
+    effect, naive = np.array(effect), np.array(naive)
+    assert effect.mean() == pytest.approx(10, abs=4 * effect.std() / np.sqrt(120))
+    assert naive.mean() > 15
+    assert np.mean(held) == pytest.approx(0.95, abs=0.05)
+    assert np.corrcoef(np.ravel(skills), np.ravel(effects))[0, 1] > 0.75
+
+
+def test_without_confounding_manager_effects_are_calibrated():
+    spread, held = [], []
+    for seed in range(80):
+        data, skill = managed(seed, confounded=0.0)
+        found = manager_effects(data, confidence=0.9)
+        spread.append(found.sd_manager**2)
+        held.append(((found.table["lower"] < skill) & (skill < found.table["upper"])).mean())
+    assert np.sqrt(np.mean(spread)) == pytest.approx(8, rel=0.12)
+    assert np.mean(held) == pytest.approx(0.9, abs=0.04)
+
+
+def test_it_is_what_statsmodels_finds():
+    import statsmodels.api as sm
+
+    data, _ = managed(5)
+    found = manager_effects(data)
+    treated = (data["arm"] == "treatment").to_numpy(float)
+    share = pd.Series(treated).groupby(data["manager"].to_numpy()).transform("mean").to_numpy()
+    x = np.column_stack([np.ones(len(data)), treated, share - share.mean()])
+    other = sm.MixedLM(data["margin"].to_numpy(), x, groups=data["manager"].to_numpy()).fit(reml=True)
+    assert found.treatment["effect"] == pytest.approx(other.fe_params[1], rel=1e-4)
+    assert found.treatment["se"] == pytest.approx(other.bse_fe[1], rel=1e-3)
+    rest = data["margin"].to_numpy() - other.fe_params[1] * treated
+    own = sm.MixedLM(rest, np.ones(len(rest)), groups=data["manager"].to_numpy()).fit(reml=True)
+    assert found.sd_manager**2 == pytest.approx(float(np.asarray(own.cov_re).item()), rel=1e-3)
+    theirs = pd.Series({k: float(v.iloc[0]) for k, v in own.random_effects.items()}).sort_index()
+    assert found.table["effect"].to_numpy() == pytest.approx(theirs.to_numpy(), rel=2e-3, abs=1e-3)
+
+
+def test_managers_that_do_not_differ_are_not_told_apart():
+    g = np.random.default_rng(2)
+    data = pd.DataFrame({"margin": g.normal(0, 1, 80), "manager": np.tile(list("abcdefgh"), 10),
+                         "arm": np.repeat(["treatment", "control"], 40)})  # fmt: skip
+    data["margin"] -= data.groupby(["manager", "arm"])["margin"].transform("mean")
+    found = manager_effects(data)
+    assert found.sd_manager == pytest.approx(0, abs=1e-6)
+    assert found.table["effect"].abs().max() < 1e-9
+    assert "None of 8" in found.text
+
+
+def test_what_cannot_be_told_apart_is_refused():
+    data, _ = managed(1)
+    apart = data.assign(arm=np.where(data["manager"] < "M06", "treatment", "control"))
+    with pytest.raises(DataError, match="cannot be told from the managers"):
+        manager_effects(apart)
+    with pytest.raises(FitError, match="too few"):
+        manager_effects(data[data["manager"] == "M01"])
+    with pytest.raises(DataError, match="is no number"):
+        manager_effects(data.assign(margin=np.nan))
+
+
+def test_pictures_can_be_drawn():
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    assert deal_funnel(DEALS, PROGRAMME, as_of="2025-06-30").plot().get_title() == "Deals won over time"
+    assert channel_returns(SPENT, TOUCHES, WON, WORTH, **YEAR).plot().get_title() == "CLV : CAC by channel"
+    assert "Managers" in manager_effects(managed(1)[0]).plot().get_title()
