@@ -11,9 +11,12 @@ from clv.result import Missing
 if TYPE_CHECKING:
     import pandas as pd
 
+    from clv.abm.claims import Claims
     from clv.abm.experiments.analysis import ExperimentAnalysis
     from clv.abm.experiments.design import ExperimentDesign
     from clv.abm.experiments.incremental_roi import IncrementalROI
+    from clv.abm.forecast.roi import RoiForecast
+    from clv.abm.loop.response import Response
 
 _NO_PROGRAMME = (
     "This study has no programme with a control group: what one returned cannot be told, whatever was bought by those "
@@ -71,6 +74,39 @@ class ReturnSteps(AbmSteps):
         roi = incremental_roi(data, by="tier", block=self._block(data), seed=settings.seed, currency=settings.currency)
         self.store.put("programme_return", roi.table)
         return roi
+
+    @cached_property
+    def response(self) -> Response:
+        """What each tier adds: what the study assumes, and what is left of that after the programme was measured."""
+        from clv.abm.loop.evidence import tier_measurements
+        from clv.abm.loop.response import response_prior, update_response
+
+        tiers = self.settings.tiers
+        believed = response_prior(tiers)
+        if isinstance(self.experiment, Missing) or self.outcomes is None:
+            return believed
+        named = self.outcomes.get("programme")
+        name = "programme" if named is None else ", ".join(sorted(named.dropna().unique()))
+        measured = tier_measurements(self.experiment, experiment=name, tiers=[tier.name for tier in tiers])
+        return update_response(believed, measured)
+
+    @cached_property
+    def forecast(self) -> RoiForecast:
+        """What the present plan is expected to return, by what is known of the tiers now."""
+        from clv.abm.forecast.roi import forecast_roi
+
+        settings = self.settings
+        return forecast_roi(
+            self.allocation, self.value, self.response, draws=4000, seed=settings.seed,
+            confidence=settings.confidence, currency=settings.currency,
+        )  # fmt: skip
+
+    @cached_property
+    def claims(self) -> Claims:
+        """What others claim of account-based marketing: shown beside own evidence, used nowhere."""
+        from clv.abm.claims import show_claims
+
+        return show_claims({} if isinstance(self.roi, Missing) else {"roi": self.roi.text.split("\n\n")[0]})
 
     @cached_property
     def next_experiment(self) -> ExperimentDesign | Missing:
