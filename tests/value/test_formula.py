@@ -229,7 +229,8 @@ def test_frequencies_are_expected_account_by_account(kind, books):
     book = books[kind]
     model = kind(covariates=FORMULA).fit(book)
     check = frequency_check(model, book)
-    assert check.table["counted"].sum() == check.table["expected"].sum() == pytest.approx(len(book))
+    assert check.table["counted"].sum() == len(book)
+    assert check.table["expected"].sum() == pytest.approx(len(book))
     assert check.misplaced < 0.04
     few, spans = book.iloc[:5], np.array([0.0, 3.0, 10.0, 40.0, 80.0])
     mass = model.purchase_probability(np.arange(6), spans, few)
