@@ -8,16 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from clv.data import units
 from clv.data.study import load_study
 from clv.report.show import Remarks
 from clv.report.steps.returns import ReturnSteps
 from clv.report.store import Store
-
-if TYPE_CHECKING:
-    pass
 
 
 def open_run(

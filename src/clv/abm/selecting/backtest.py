@@ -14,7 +14,7 @@ from clv.data.settings import Grain, Unit
 from clv.data.units import DAYS, in_words
 from clv.errors import DataError, FitError, SettingsError
 from clv.result import Result
-from clv.value.validation.backtest import Date, _fit, _fitted_spend, _forecasts
+from clv.value.validation.backtest import Date, fit_contender, fit_spend, forecasts
 from clv.value.validation.contenders import contenders
 from clv.value.validation.holdout import hold_out
 
@@ -141,11 +141,11 @@ def selection_backtest(
         if later.sum() <= 0:
             raise DataError(f"nothing was bought after {cutoff:%Y-%m-%d}.", table="transactions", mend="Cut earlier.")
         found = {BASELINE: past}
-        fitted_spend = _fitted_spend(paying, cut, notes)
+        fitted_spend = fit_spend(paying, cut, notes)
         for name, model in chosen.items():
             try:
-                fitted = _fit(model, cut, bought, unit=unit, grain=grain, covariates=covariates)
-                ahead = _forecasts(fitted, fitted_spend, cut)
+                fitted = fit_contender(model, cut, bought, unit=unit, grain=grain, covariates=covariates)
+                ahead = forecasts(fitted, fitted_spend, cut)
             except FitError as error:
                 notes.append(f"{name}, {cutoff:%Y-%m-%d}: {error.message}")
                 continue

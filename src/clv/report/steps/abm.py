@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from clv.data import units
 from clv.report.steps.churn import ChurnSteps
 
 if TYPE_CHECKING:
@@ -62,7 +61,7 @@ class AbmSteps(ChurnSteps):
         selection = select_accounts(
             self.value,
             capacity=settings.selection.capacity,
-            cost_to_serve=settings.selection.cost_to_serve * units.years(settings.horizon, settings.unit),
+            cost_to_serve=self.cost_to_serve,
             stages=self.stages.table["stage"],
             accounts=self.accounts,
             currency=settings.currency,

@@ -56,12 +56,11 @@ class ChurnSteps(ValueSteps):
         """How likely contracts are renewed."""
         from clv.churn.contracts.hazard import renewal_hazard
 
-        contracts = self.table("contracts")
-        if contracts is None or not (contracts["start"] <= self.as_of).any():
+        if self.contracts is None:
             return Missing.because(_NO_CONTRACTS)
         settings = self.settings
         return renewal_hazard(
-            contracts, as_of=self.as_of, observed_from=settings.contracts.observed_from,
+            self.contracts, as_of=self.as_of, observed_from=settings.contracts.observed_from,
             grace=settings.contracts.grace, faults="set_aside", confidence=settings.confidence, seed=settings.seed,
         )  # fmt: skip
 
@@ -70,12 +69,12 @@ class ChurnSteps(ValueSteps):
         """Where each account with a contract is, by its renewals."""
         from clv.churn.contracts.stages import contract_stages
 
-        contracts, renewals = self.table("contracts"), self.renewals
-        if contracts is None or isinstance(renewals, Missing):
+        renewals = self.renewals
+        if self.contracts is None or isinstance(renewals, Missing):
             return Missing.because(_NO_CONTRACTS)
         settings = self.settings
         return contract_stages(
-            contracts, as_of=self.as_of, hazard=renewals, transactions=self.transactions, rules=settings.stages,
+            self.contracts, as_of=self.as_of, hazard=renewals, transactions=self.transactions, rules=settings.stages,
             horizon=settings.horizon, unit=settings.unit, currency=settings.currency, faults="set_aside",
             observed_from=settings.contracts.observed_from, grace=settings.contracts.grace, seed=settings.seed,
         )  # fmt: skip
@@ -99,11 +98,10 @@ class ChurnSteps(ValueSteps):
         """Why contracts are lost."""
         from clv.churn.contracts.reasons import loss_reasons
 
-        contracts = self.table("contracts")
-        if contracts is None or not (contracts["start"] <= self.as_of).any():
+        if self.contracts is None:
             return Missing.because(_NO_CONTRACTS)
         return loss_reasons(
-            contracts, as_of=self.as_of, observed_from=self.settings.contracts.observed_from,
+            self.contracts, as_of=self.as_of, observed_from=self.settings.contracts.observed_from,
             grace=self.settings.contracts.grace, faults="set_aside", confidence=self.settings.confidence,
         )  # fmt: skip
 
@@ -188,7 +186,7 @@ class ChurnSteps(ValueSteps):
             summary=self.summary,
             experiment=measured,
             win_back=self.win_back,
-            cost_to_serve=settings.selection.cost_to_serve * units.years(settings.horizon, settings.unit),
+            cost_to_serve=self.cost_to_serve,
             draws=settings.draws,
             seed=settings.seed,
             currency=settings.currency,

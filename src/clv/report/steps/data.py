@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from clv.data import units
 from clv.data.study import Study
 from clv.report.store import Store
 
@@ -67,6 +68,18 @@ class DataSteps:
                 reading.check(self.settings.rules.max_rejected)
             self._read[name] = None if reading is None else reading.table
         return self._read[name]
+
+    @cached_property
+    def contracts(self) -> pd.DataFrame | None:
+        """Contract terms, or None where the study has none that had begun by the as-of date."""
+        contracts = self.table("contracts")
+        return None if contracts is None or not (contracts["start"] <= self.as_of).any() else contracts
+
+    @property
+    def cost_to_serve(self) -> float:
+        """What serving an account costs over the horizon."""
+        settings = self.settings
+        return settings.selection.cost_to_serve * units.years(settings.horizon, settings.unit)
 
     @cached_property
     def summary(self) -> pd.DataFrame:

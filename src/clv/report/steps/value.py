@@ -140,12 +140,14 @@ class ValueSteps(DataSteps):
         from clv.value.relations import contract_relations
         from clv.value.shifted_beta_geo import ShiftedBetaGeoModel
 
-        contracts = self.table("contracts")
-        if contracts is None or not (contracts["start"] <= self.as_of).any():
+        if self.contracts is None:
             return None
         settings = self.settings
         relations = contract_relations(
-            contracts, as_of=self.as_of, observed_from=settings.contracts.observed_from, grace=settings.contracts.grace
+            self.contracts,
+            as_of=self.as_of,
+            observed_from=settings.contracts.observed_from,
+            grace=settings.contracts.grace,
         )
         model = ShiftedBetaGeoModel(prior="auto").fit(relations)
         self._keep("renewals", model)

@@ -102,13 +102,13 @@ def backtest(
             transactions, cutoff=cutoff, horizon=span, unit=unit, grain=grain, covariates=covariates, as_of=as_of
         )
         groups = _groups(cut, segments)
-        paying = _fitted_spend(spend, cut, notes)
+        paying = fit_spend(spend, cut, notes)
         for place, (name, model) in enumerate(models.items()):
             about: dict[str, Any] = {"model": name, "cutoff": cut.cutoff}
             rng = np.random.default_rng([seed, place, cut.cutoff.toordinal()])
             try:
-                fitted = _fit(model, cut, transactions, unit=unit, grain=grain, covariates=covariates)
-                ahead = _forecasts(fitted, paying, cut)
+                fitted = fit_contender(model, cut, transactions, unit=unit, grain=grain, covariates=covariates)
+                ahead = forecasts(fitted, paying, cut)
                 drawn = _drawn(fitted, cut, draws, rng)
             except FitError as error:
                 notes.append(f"{name}, {cut.cutoff:%Y-%m-%d}: {error.message}")
@@ -135,7 +135,7 @@ def backtest(
     )
 
 
-def _fit(
+def fit_contender(
     model: Any, cut: Holdout, transactions: pd.DataFrame, *, unit: Unit, grain: Grain, covariates: pd.DataFrame | None
 ) -> Any:
     """Fit a clone on what was known at the cutoff."""
@@ -154,7 +154,7 @@ def _fit(
     return fresh.set_params(horizon=learn.horizon).fit(learn.summary, learn.outcome)
 
 
-def _fitted_spend(spend: Any, cut: Holdout, notes: list[str]) -> Any:
+def fit_spend(spend: Any, cut: Holdout, notes: list[str]) -> Any:
     """Fit the spend model at the cutoff; without one where it cannot be."""
     if spend is None:
         return None
@@ -165,7 +165,7 @@ def _fitted_spend(spend: Any, cut: Holdout, notes: list[str]) -> Any:
         return None
 
 
-def _forecasts(model: Any, spend: Any, cut: Holdout) -> dict[str, Floats]:
+def forecasts(model: Any, spend: Any, cut: Holdout) -> dict[str, Floats]:
     """Forecast purchases, and money where the model or a spend model can tell it."""
     purchases = model.expected_purchases(cut.summary, cut.horizon)
     ahead = {"purchases": purchases.to_numpy(dtype=float)}
