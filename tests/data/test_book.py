@@ -55,5 +55,5 @@ def test_coverage_names_every_table_and_what_is_missing():
     assert f"1 of {len(TABLE_NAMES)} tables" in found.text
     assert "renewals" in found.text
     everything = coverage(clv.load_study("demo")).table
-    assert set(everything.loc[~everything["present"], "table"]) == {"offers", "assessments"}
+    assert set(everything.loc[~everything["present"], "table"]) == {"offers", "assessments", "team_tiers", "managers"}
     assert (everything["read"] == everything[["accepted", "errors", "set_aside"]].sum(axis=1)).all()

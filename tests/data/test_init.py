@@ -20,6 +20,7 @@ def test_canonical_names_need_no_mapping(tmp_path: Path) -> None:
     study = load_study(init_study(tmp_path).parent)
     assert list(study.settings.tables) == [
         "transactions", "accounts", "contacts", "touches", "opportunities", "programmes", "contracts", "wallets",
+        "costs", "deal_stages",
     ]  # fmt: skip
     assert not any(source.columns for source in study.settings.tables.values())
     for table in study.settings.tables:

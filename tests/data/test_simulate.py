@@ -26,7 +26,7 @@ def contents(folder) -> dict[str, bytes]:
 
 
 #: tables that the universe does not hold, and columns that its tables leave out: both are optional.
-TABLES_NOT_DRAWN = {"offers", "assessments"}
+TABLES_NOT_DRAWN = {"offers", "assessments", "team_tiers", "managers"}
 COLUMNS_NOT_DRAWN = {"accounts": {"margin_share"}, "transactions": {"margin_share"}, "contracts": {"term_number"}}
 
 
@@ -51,7 +51,7 @@ def test_the_same_seed_writes_the_same_bytes_and_another_seed_does_not(tmp_path)
     for folder, seed in (("first", 8), ("second", 8), ("other", 9)):
         draw(accounts=80, seed=seed).write(tmp_path / folder)
     first, second, other = (contents(tmp_path / folder) for folder in ("first", "second", "other"))
-    assert len(first) == 14
+    assert len(first) == 16
     assert first == second
     assert [name for name in first if first[name] == other[name]] == []
 
@@ -84,7 +84,8 @@ def test_keys_refer_to_rows_that_exist(universe):
     accounts = set(tables["accounts"]["account_id"])
     for name, table in [*tables.items(), *truth.items()]:
         if "account_id" in table:
-            assert set(table["account_id"]) <= accounts, name
+            assert set(table["account_id"].dropna()) <= accounts, name
+    assert set(tables["deal_stages"]["opportunity_id"]) == set(tables["opportunities"]["opportunity_id"])
     parents = tables["accounts"].dropna(subset="parent_id").set_index("account_id")["parent_id"]
     assert len(parents) > 0
     assert set(parents) <= accounts
@@ -166,6 +167,37 @@ def test_dates_are_in_order(universe):
     assert (next_terms["renewed_x"] == True).all()  # noqa: E712
     awaited = follow[(follow["renewed"] == True) & (follow["begin"] <= universe.as_of)]  # noqa: E712
     assert len(awaited) == len(next_terms)
+
+
+def test_stages_of_deals_agree_with_the_deals(universe):
+    deals = universe.tables["opportunities"].set_index("opportunity_id")
+    log = universe.tables["deal_stages"]
+    of = deals.loc[log["opportunity_id"]]
+    assert (log["entered"].to_numpy() >= of["created"].to_numpy()).all()
+    assert not (log["entered"].to_numpy() > of["closed"].to_numpy()).any()
+    first, last = (log.drop_duplicates("opportunity_id", keep=k).set_index("opportunity_id") for k in ("first", "last"))
+    assert (first["entered"] == deals.loc[first.index, "created"]).all()
+    assert (first["stage"] == "qualification").all()
+    signed = deals["outcome"] == "won"
+    assert (last["stage"][signed] == "negotiation").all()
+    assert (last["stage"] == deals["stage"])[~signed].all()
+    stays = log.groupby("opportunity_id")["stage"].agg(lambda s: s.duplicated().any())
+    assert 0.005 < stays.mean() < 0.06, "some deals go back, few do"
+
+
+def test_costs_book_the_programme_to_the_cent_and_reach_every_won_account(universe):
+    costs, programmes = universe.tables["costs"], universe.tables["programmes"]
+    booked = costs[costs["kind"] == "programme"]
+    assert booked["amount"].sum() == pytest.approx(programmes["cost"].sum(), abs=1e-6)
+    own = booked.groupby("account_id")["amount"].sum()
+    stated = programmes.set_index("account_id")["cost"].loc[own.index]
+    assert own.to_numpy() == pytest.approx(stated.to_numpy(), abs=1e-9)
+    assert (costs.loc[costs["kind"] == "acquisition", "stage"].notna()).all()
+    assert costs["date"].max() <= universe.as_of
+    # Nothing is spent on winning an account that has been won.
+    won = universe.tables["transactions"].groupby("account_id")["date"].min()
+    visits = costs[(costs["kind"] == "acquisition") & costs["account_id"].notna()]
+    assert not (visits["date"].to_numpy() > won.reindex(visits["account_id"]).to_numpy()).any()
 
 
 def test_changing_one_part_leaves_the_others(tmp_path):

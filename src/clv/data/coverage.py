@@ -21,6 +21,10 @@ UNLOCKS = {
     "offers": "what discounts add, net of the dip after them",
     "wallets": "share of wallet and room for growth",
     "assessments": "need, budget, service, complaints and payment of an account",
+    "costs": "what it costs to win an account, by channel and step",
+    "deal_stages": "how long deals stay in each stage",
+    "team_tiers": "what the team's own list of tiers would bring beside the plan",
+    "managers": "how much each manager can take on",
 }
 
 

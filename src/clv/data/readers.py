@@ -194,3 +194,23 @@ def read_wallets(source: Source, **options: Unpack[Options]) -> Read:
 def read_assessments(source: Source, **options: Unpack[Options]) -> Read:
     """Read what account teams answered about their accounts; see `read_table`."""
     return read_table("assessments", source, **options)
+
+
+def read_costs(source: Source, **options: Unpack[Options]) -> Read:
+    """Read what was spent on winning accounts, on programmes and on service; see `read_table`."""
+    return read_table("costs", source, **options)
+
+
+def read_deal_stages(source: Source, **options: Unpack[Options]) -> Read:
+    """Read when deals entered the stages of the sales process; see `read_table`."""
+    return read_table("deal_stages", source, **options)
+
+
+def read_team_tiers(source: Source, **options: Unpack[Options]) -> Read:
+    """Read the tiers that the team itself would give its accounts; see `read_table`."""
+    return read_table("team_tiers", source, **options)
+
+
+def read_managers(source: Source, **options: Unpack[Options]) -> Read:
+    """Read what each manager can take on: spare hours, accounts at most; see `read_table`."""
+    return read_table("managers", source, **options)

@@ -16,6 +16,7 @@ _REFERENCES = (
     ("account_id", "accounts", "account_id"),
     ("parent_id", "accounts", "account_id"),
     ("contact_id", "contacts", "contact_id"),
+    ("opportunity_id", "opportunities", "opportunity_id"),
 )
 
 

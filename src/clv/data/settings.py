@@ -6,20 +6,14 @@ import datetime as dt
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
+
+from clv.data.settings_base import Amounts, NotNegative, Positive, Share
+from clv.data.settings_base import Strict as _Strict
+from clv.data.settings_tiers import LimitRules, Tier, check_limits
 
 Unit = Literal["D", "W", "M", "Y"]
 Grain = Literal["D", "W", "M"]
-
-Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-
-
-class _Strict(BaseModel):
-    """A misspelt key is an error, and settings do not change once read."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class TableSource(_Strict):
@@ -198,6 +192,22 @@ class SuitabilityRules(_Strict):
         return value
 
 
+class ProgrammeRules(_Strict):
+    """How the table `programmes` came about, which decides what may be concluded from it."""
+
+    #: whether a lot decided who was treated and who was control. If not, effects are labelled "not randomised" wherever
+    #: they are shown, and nothing is learnt from them for the next allocation.
+    randomised: bool = True
+    #: days between looks at a programme that is still running.
+    look_every: Annotated[int, Field(ge=30)] = 91
+
+
+#: strategic criteria of a selection (rule D3): money is the net that an account adds; the others are the fit to the
+#: ideal-customer profile, the wallet that is not ours, the attitude of its people, its recent enquiries, the churn
+#: stage (the healthier, the better), and that its name is worth showing or that it adapts our products first.
+Criterion = Literal["money", "fit", "growth room", "relationship", "intent", "stage", "status"]
+
+
 class SelectionRules(_Strict):
     """Who can be taken into a programme at all."""
 
@@ -205,26 +215,25 @@ class SelectionRules(_Strict):
     capacity: Annotated[int, Field(ge=1)] | None = None
     #: yearly cost of serving an account outside any programme.
     cost_to_serve: NotNegative = 0.0
+    #: whether children are counted with their topmost parents (column parent_id of accounts): one score, one place.
+    parents: bool = False
+    #: the selection to compare with: a run folder, or a CSV or Parquet file of the table `account_selection`, from the
+    #: study's folder on. None: the same choice made with what was known so many days earlier.
+    last_run: str | None = None
+    compare_days: Annotated[int, Field(ge=1)] = 91
+    #: strategic criteria beside money, each with the least and the most weight that it may have; weights sum to 1.
+    #: Empty: all criteria that the study has data for, with any weights.
+    criteria: dict[Criterion, tuple[Share, Share]] = Field(default_factory=dict)
 
-
-class Tier(_Strict):
-    """One tier of the programme (rule D2). `uplift` is an assumption until an experiment measures it."""
-
-    name: Annotated[str, Field(min_length=1, max_length=40)]
-    #: cost per account over the horizon, in the study's currency.
-    cost: NotNegative
-    #: hours of manager time per account over the horizon.
-    hours: NotNegative = 0.0
-    #: relative increase of the account's expected contribution margin over the horizon.
-    uplift: Annotated[float, Field(ge=-1, le=10)]
-    at_least: Annotated[int, Field(ge=0)] = 0
-    at_most: Annotated[int, Field(ge=0)] | None = None
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Tier:
-        if self.at_most is not None and self.at_most < self.at_least:
-            raise ValueError(f"at_most {self.at_most} is below at_least {self.at_least}")
-        return self
+    @field_validator("criteria")
+    @classmethod
+    def _possible(cls, value: dict[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
+        for name, (least, most) in value.items():
+            if least > most:
+                raise ValueError(f"the weight of {name} goes from {least:g} to {most:g}; give the smaller one first")
+        if sum(least for least, _ in value.values()) > 1:
+            raise ValueError("the least weights sum to more than 1")
+        return value
 
 
 #: stages of losing a customer, from the healthiest to the worst (rule C3).
@@ -290,6 +299,10 @@ TABLE_NAMES = (
     "offers",
     "wallets",
     "assessments",
+    "costs",
+    "deal_stages",
+    "team_tiers",
+    "managers",
 )
 
 
@@ -337,11 +350,17 @@ class Settings(_Strict):
             Tier(name="1:many", cost=100, hours=1, uplift=0.03),
         ]
     )
+    programme: ProgrammeRules = ProgrammeRules()
+    #: what earlier runs learnt of the tiers: the `response.json` of a run folder, relative to the study's folder; None:
+    #: the tiers' own `uplift` is all that is believed before this study's programme is measured.
+    response: str | None = None
     #: what can be done about an account in each stage.
     plays: list[Play] = Field(default_factory=lambda: list(DEFAULT_PLAYS))
-    #: money and manager hours for the whole programme over the horizon; None: no limit.
+    #: money and hours for the whole programme over the horizon; None: no limit. Hours: a number, or role: number.
     budget: NotNegative | None = None
-    hours: NotNegative | None = None
+    hours: Amounts | None = None
+    #: what else limits the plan, and the holdout that it leaves.
+    limits: LimitRules = LimitRules()
 
     @field_validator("tables")
     @classmethod
@@ -370,3 +389,8 @@ class Settings(_Strict):
         if not tiers:
             raise ValueError("at least one tier is needed")
         return tiers
+
+    @model_validator(mode="after")
+    def _limits_fit(self) -> Settings:
+        check_limits(self.tiers, self.limits, self.hours)
+        return self

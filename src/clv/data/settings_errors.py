@@ -34,6 +34,9 @@ def _line(fault: Any, model: type[BaseModel]) -> str:
     location = tuple(fault["loc"])
     path = ".".join(map(str, location)) or "study.yml"
     found = fault["input"]
+    if not location and fault["type"] == "value_error":
+        # What concerns several settings says itself where they are.
+        return f"{str(fault['msg']).removeprefix('Value error, ')}."
     if fault["type"] == "extra_forbidden":
         known = known_keys(model, location[:-1])
         near = did_you_mean(str(location[-1]), known)

@@ -7,47 +7,22 @@ run folder (`RUN_TABLES`). Checks that need a person's decision (credit notes, p
 
 from __future__ import annotations
 
-from typing import Any, Literal
-
 import pandera.pandas as pa
 
-Kind = Literal["id", "text", "date", "number", "integer", "flag"]
+from clv.data.run_tables import RUN_TABLES as RUN_TABLES
+from clv.data.schemas import ACCOUNT as _ACCOUNT
+from clv.data.schemas import MARGIN as _MARGIN
+from clv.data.schemas import NOT_NEGATIVE as _NOT_NEGATIVE
+from clv.data.schemas import SHARE as _SHARE
+from clv.data.schemas import Kind as Kind
+from clv.data.schemas import column as _column
+from clv.data.schemas import describe as describe
+from clv.data.schemas import schema_of as _schema
 
-_DTYPES: dict[str, Any] = {
-    "id": str,
-    "text": str,
-    "date": "datetime64[ns]",
-    "number": float,
-    "integer": "int64",
-    "flag": bool,
-}
-#: what may be empty needs a type that knows "unknown": a plain bool would read an empty cell as true.
-_NULLABLE: dict[str, Any] = {"integer": "Int64", "flag": "boolean"}
-
-
-def _column(kind: Kind, about: str, *checks: pa.Check, required: bool = True, unique: bool = False) -> pa.Column:
-    """Describe one column; what is not required may be absent, and may be empty where it is present."""
-    return pa.Column(
-        _DTYPES[kind] if required else _NULLABLE.get(kind, _DTYPES[kind]),
-        checks=list(checks),
-        required=required,
-        nullable=not required,
-        unique=unique,
-        coerce=True,
-        description=about,
-        metadata={"kind": kind},
-    )
-
-
-def _schema(name: str, about: str, columns: dict[str, pa.Column], **kwargs: Any) -> pa.DataFrameSchema:
-    return pa.DataFrameSchema(columns, name=name, description=about, strict=False, **kwargs)
-
-
-_SHARE = pa.Check.in_range(0, 1)
-_NOT_NEGATIVE = pa.Check.ge(0)
-#: below 0 where serving costs more than it brings.
-_MARGIN = pa.Check.le(1)
-_ACCOUNT = _column("id", "The account: a company that buys or may buy. A string, whatever it looks like.")
+#: what money was spent on.
+COST_KINDS = ("acquisition", "programme", "service")
+#: steps on the way to an account (rule B2), first step first.
+ACQUISITION_STAGES = ("analysis", "preparation", "education", "first contact", "follow-up", "acquisition")
 
 INPUTS: dict[str, pa.DataFrameSchema] = {
     "transactions": _schema(
@@ -207,166 +182,55 @@ INPUTS: dict[str, pa.DataFrameSchema] = {
             ),
         },
     ),
-}
-
-RUN_TABLES: dict[str, pa.DataFrameSchema] = {
-    "summary": _schema(
-        "summary",
-        "One row an account that bought: the purchase history in the statistics that the value models need.",
+    "costs": _schema(
+        "costs",
+        "One row an amount that was spent on winning accounts, on a programme or on service (rule B2).",
         {
-            "account_id": _column("id", "The account.", unique=True),
-            "frequency": _column(
-                "integer", "Purchases after the first (grain intervals with a purchase).", _NOT_NEGATIVE
-            ),
-            "recency": _column("number", "Time from first to last purchase, in the unit.", _NOT_NEGATIVE),
-            "T": _column("number", "Time from first purchase to the as-of date, in the unit.", _NOT_NEGATIVE),
-            "monetary_value": _column("number", "Mean money of a purchase after the first; 0 if there is none."),
-            "first": _column("date", "First purchase."),
-            "last": _column("date", "Last purchase."),
-        },
-    ),
-    "customer_value": _schema(
-        "customer_value",
-        "One row an account that bought or has a contract: what it is worth over the horizon.",
-        {
-            "account_id": _column("id", "The account.", unique=True),
-            "p_alive": _column("number", "Probability that it still brings us money.", _SHARE),
-            "expected_purchases": _column("number", "Expected purchases over the horizon.", _NOT_NEGATIVE),
-            "expected_spend": _column("number", "Expected money of one purchase."),
-            "expected_renewals": _column(
-                "number", "Expected renewals of contracts over the horizon.", _NOT_NEGATIVE, required=False
-            ),
-            "clv_transactions": _column("number", "Part of clv that purchases bring.", required=False),
-            "clv_contracts": _column("number", "Part of clv that contracts bring.", required=False),
-            "clv": _column("number", "Discounted expected contribution margin over the horizon."),
-            "lower": _column("number", "Lower end of its credible interval.", required=False),
-            "upper": _column("number", "Upper end of its credible interval.", required=False),
-        },
-    ),
-    "churn_stages": _schema(
-        "churn_stages",
-        "One row an account that bought: where it is in its life (rule C3).",
-        {
-            "account_id": _column("id", "The account.", unique=True),
-            "stage": _column("text", "steady, slowing, overdue, at risk, lapsed or lost."),
-            "p_alive": _column("number", "Probability that it still buys from us.", _SHARE),
-            "silence_probability": _column("number", "Probability that it would be silent this long if alive.", _SHARE),
-            "p_no_purchase": _column(
-                "number", "Probability that it buys nothing in the next quarter, gone or quiet.", _SHARE, required=False
-            ),
-            "rhythm_p_value": _column(
-                "number", "p-value of an unchanged rhythm: small where orders come more slowly.", _SHARE, required=False
-            ),
-            "silent": _column("number", "Time since the last purchase, in the unit.", _NOT_NEGATIVE),
-            "expected_purchases": _column("number", "Expected purchases over the horizon.", _NOT_NEGATIVE),
-            "rule_stage": _column("text", "Stage by the rule of thumb: active, lapsing or inactive."),
-            "sentence": _column("text", "What the stage means for this account, in words."),
-        },
-    ),
-    "stage_history": _schema(
-        "stage_history",
-        "One row a stay of an account in a churn stage, by month-ends.",
-        {
-            "account_id": _column("id", "The account."),
-            "from": _column("date", "First month-end at which it was there."),
-            "to": _column("date", "Last month-end at which it was there."),
-            "stage": _column("text", "steady, slowing, overdue, at risk, lapsed or lost."),
-        },
-    ),
-    "plays": _schema(
-        "plays",
-        "One row an account that bought: what to do about it (rule C4).",
-        {
-            "account_id": _column("id", "The account.", unique=True),
-            "stage": _column("text", "steady, slowing, overdue, at risk, lapsed or lost."),
-            "play": _column("text", "Name of the play, or no play."),
-            "gain": _column("number", "Expected discounted margin that the play adds, before its cost."),
-            "cost": _column("number", "Cost of the play; below 0 where cost to serve is saved."),
-            "net": _column("number", "Gain less cost."),
-            "lower": _column("number", "Lower end of the interval of net."),
-            "upper": _column("number", "Upper end of the interval of net."),
-            "p_worth": _column(
-                "number", "Probability that net is above 0; empty without a play.", _SHARE, required=False
-            ),
-            "evidence": _column(
-                "text", "Where the effect is from: assumed, partly measured, measured, by definition.", required=False
-            ),
-            "sentence": _column("text", "Why this play, in words."),
-        },
-    ),
-    "account_selection": _schema(
-        "account_selection",
-        "One row an account: whether the programme should take it, and why.",
-        {
-            "account_id": _column("id", "The account.", unique=True),
-            "score": _column("number", "Value net of the cost to serve; empty where nothing is known.", required=False),
-            "rank": _column("integer", "Place by score, 1 is best."),
-            "selected": _column("flag", "Taken."),
-            "p_selected": _column("number", "Probability that it belongs to the set.", _SHARE, required=False),
-            "reason": _column("text", "Why, in words."),
-        },
-    ),
-    "tier_allocation": _schema(
-        "tier_allocation",
-        "One row a selected account: the tier that it gets.",
-        {
-            "account_id": _column("id", "The account.", unique=True),
-            "tier": _column("text", "Name of the tier, or none."),
-            "value": _column("number", "Expected incremental margin in that tier."),
-            "cost": _column("number", "Cost in that tier.", _NOT_NEGATIVE),
-            "hours": _column("number", "Manager hours in that tier.", _NOT_NEGATIVE),
-        },
-    ),
-    "programme_return": _schema(
-        "programme_return",
-        "One row a tier and arm of the programme, and one for all: what it brought for what it cost.",
-        {
-            "group": _column("text", "The tier, or all."),
-            "arm": _column("text", "The arm that is compared with its controls.", required=False),
-            "accounts": _column("integer", "Accounts treated.", _NOT_NEGATIVE),
-            "controls": _column("integer", "Accounts in control.", _NOT_NEGATIVE),
-            "margin": _column("number", "Margin that would not have come otherwise, of all treated."),
-            "cost": _column("number", "What was spent on them beyond their controls."),
-            "profit": _column("number", "Margin less cost."),
-            "roi": _column("number", "Profit for each unit of cost."),
-            "lower": _column("number", "Lower end of its interval (Fieller).", required=False),
-            "upper": _column("number", "Upper end of its interval.", required=False),
-        },
-    ),
-    "rejected": _schema(
-        "rejected",
-        "One row for each row of a source that was not used, with the reason.",
-        {
-            "table": _column("text", "The table."),
-            "row": _column("integer", "Row number in the source, as a person counts it there.", _NOT_NEGATIVE),
+            "date": _column("date", "When it was spent."),
+            "amount": _column("number", "Money, in the study's currency.", _NOT_NEGATIVE),
             "kind": _column(
                 "text",
-                "error: the row cannot be read; rule: a rule of the study sets it aside.",
-                pa.Check.isin(["error", "rule"]),
+                "acquisition: to win accounts; programme: of an account-based programme; service: of accounts won.",
+                pa.Check.isin(list(COST_KINDS)),
+                required=False,
             ),
-            "rule": _column("text", "Name of the check or rule."),
-            "reason": _column("text", "What is wrong, in words, with the mend."),
-            "amount": _column("number", "Money of the row as read; empty if it could not be read.", required=False),
-            "record": _column("text", "The row as read, as JSON."),
+            "account_id": _column("id", "On which account; empty: on several.", required=False),
+            "channel": _column("text", "Channel, as in touches.", required=False),
+            "stage": _column(
+                "text",
+                "Step on the way to the account: analysis, preparation, education, first contact, follow-up or "
+                "acquisition.",
+                pa.Check.isin(list(ACQUISITION_STAGES)),
+                required=False,
+            ),
         },
     ),
-    "reconciliation": _schema(
-        "reconciliation",
-        "Read = accepted + rejected, in rows and in money, line by line.",
+    "deal_stages": _schema(
+        "deal_stages",
+        "One row a deal and the day on which it entered a stage; deals may go back.",
         {
-            "table": _column("text", "The table."),
-            "line": _column("text", "read, one line a reason, netting (taken off purchases that stay), accepted."),
-            "rows": _column("integer", "Rows, each counted once, under its first reason."),
-            "amount": _column("number", "Money, as read; exact to the millionth."),
-            "found": _column("integer", "Rows that meet the check, whatever else they meet.", required=False),
+            "opportunity_id": _column("id", "The deal, as in opportunities."),
+            "stage": _column("text", "Stage of the sales process."),
+            "entered": _column("date", "When the deal entered it."),
+        },
+    ),
+    "team_tiers": _schema(
+        "team_tiers",
+        "One row an account: the tier that the team itself would give it, to be set beside the plan.",
+        {
+            "account_id": _column("id", "The account.", unique=True),
+            "tier": _column("text", "Name of a tier of the study, or none."),
+        },
+    ),
+    "managers": _schema(
+        "managers",
+        "One row a manager: what he can take on beside the accounts that he has (rule D4).",
+        {
+            "manager": _column("id", "The manager, as in accounts.", unique=True),
+            "hours": _column(
+                "number", "His spare hours over the horizon; empty: not limited.", _NOT_NEGATIVE, required=False
+            ),
+            "at_most": _column("integer", "Accounts at most; empty: not limited.", _NOT_NEGATIVE, required=False),
         },
     ),
 }
-
-
-def describe(schema: pa.DataFrameSchema) -> list[tuple[str, str, bool, str]]:
-    """List a schema's columns for the data dictionary: name, kind, required, meaning."""
-    return [
-        (str(name), str((column.metadata or {})["kind"]), bool(column.required), column.description or "")
-        for name, column in schema.columns.items()
-    ]

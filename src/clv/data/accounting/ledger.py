@@ -133,6 +133,7 @@ def money_column(table: str) -> str:
         "contracts": "value",
         "programmes": "cost",
         "wallets": "wallet",
+        "costs": "amount",
     }.get(table, "")
 
 

@@ -43,6 +43,14 @@ Deals
     with customers come at a Poisson rate until drop-out, with ρ instead of ρ₀ and win_customer more in the logit; they
     change no purchase.
 
+Stages of deals
+    A deal's days are shared among its stages by Gamma(4) weights; some deals go back once.
+
+Costs
+    Every touch before the first purchase costs its channel's mean times a log-normal error; overheads follow the
+    accounts known, service the customers still buying. What the programme spent is booked once more, in parts that sum
+    to the cost in the table `programmes`: a reader must not count it twice.
+
 Contracts: shifted beta-geometric (Fader & Hardie 2007)
     A share of customers signs yearly terms; each is renewed with probability 1 − θ, θ ~ Beta(contract_a, contract_b).
 

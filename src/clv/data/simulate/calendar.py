@@ -10,7 +10,7 @@ import pandas as pd
 #: one child stream a part, by position: append only, or every universe changes.
 STREAMS = (
     "accounts", "latent", "deals", "managers", "purchases", "spend", "invoices", "credits",
-    "programmes", "expansion", "contracts", "contacts", "touches", "wallets",
+    "programmes", "expansion", "contracts", "contacts", "touches", "wallets", "deal_stages", "costs",
 )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 from clv.data.simulate.accounts import Firms, accounts_table, draw_firms
 from clv.data.simulate.calendar import Calendar, stream
 from clv.data.simulate.contracts import contracts_table
+from clv.data.simulate.costs import costs_table
 from clv.data.simulate.deals import draw_acquisition, draw_expansion, draw_managers, win_score
 from clv.data.simulate.invoices import Lines, draw_credits, draw_lines, draw_spend, transactions_table
 from clv.data.simulate.latent import Latent, draw_latent
@@ -19,6 +20,7 @@ from clv.data.simulate.parameters import Process
 from clv.data.simulate.people import draw_contacts, draw_touches, wallets_table
 from clv.data.simulate.programmes import Assignment, applied, assign, programmes_table
 from clv.data.simulate.purchases import Journeys
+from clv.data.simulate.stages import deal_stages_table
 from clv.data.simulate.truth_tables import account_truth, invoice_truth, parameter_truth, tier_truth
 from clv.data.simulate.write import write_tables
 from clv.errors import SettingsError
@@ -122,6 +124,10 @@ def draw(
     )  # fmt: skip
     tables["wallets"] = wallets_table(
         stream(seed, "wallets"), firms, latent, calendar, process.survey_share, process.survey_sd
+    )
+    tables["deal_stages"] = deal_stages_table(stream(seed, "deal_stages"), tables["opportunities"], calendar)
+    tables["costs"] = costs_table(
+        stream(seed, "costs"), tables["touches"], tables["programmes"], journeys, firms, calendar
     )
     tiers, programmes = tier_truth(firms, latent, journeys, assignment, calendar, process)
     truth = {

@@ -17,7 +17,7 @@ from clv.data.reading.dates import Reading, parse_date
 from clv.data.reading.numerals import to_float
 from clv.data.settings import TableSource
 from clv.data.start.synonyms import COLUMNS, TABLES
-from clv.data.tables import INPUTS
+from clv.data.tables import COST_KINDS, INPUTS
 
 _SAMPLE = 2000
 _MOST = 0.9
@@ -42,6 +42,7 @@ _WORDS = {
     "many_demands": _YES_NO,
     "bad_reputation": _YES_NO,
     "renewed": _YES_NO,
+    "kind": set(COST_KINDS),
 }
 #: columns that several tables share and that therefore say little about which table a file is.
 _COMMON = {"account_id", "date", "name", "created", "start", "end"}

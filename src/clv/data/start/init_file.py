@@ -116,6 +116,20 @@ tiers:
   - {{name: "1:many", cost: 100, hours: 1, uplift: 0.03}}
 # budget: 100000          # money for the whole programme
 # hours: 2000             # manager hours for the whole programme
+
+# What else limits the plan; take away the # of what you need. Unless you say otherwise, a tenth of each tier is left
+# out by lot, so that the next plan knows what the tiers add.
+# limits:
+#   holdout: {{share: 0.1}}                               # null: nobody is left out
+#   managers: {{at_most: 3, hours: 200, tiers: ["1:1"]}}  # of each; the table managers says it by name
+#   groups: [{{by: region, at_most: 20}}]                 # accounts in each group; or of: money, of: hours
+#   mix: [{{tier: "1:1", at_most: 0.2}}]                  # share of prospects among the accounts of a tier
+#   clusters: {{tier: "1:few", cost: 500, at_least: 5, at_most: 15}}   # the tier is given to groups of like accounts
+#   must_have: [some account]
+#   must_not: [another account]
+#   margin_cap: 0.3                                     # of the plan's margin from one account
+#   keep_last: {{switching_cost: 500}}                    # needs the table programmes
+#   reserved_hours: {{total: 200}}                        # for all other accounts; needs hours
 """
 
 

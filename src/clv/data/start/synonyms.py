@@ -28,6 +28,22 @@ TABLES: dict[str, tuple[str, ...]] = {
     "offers": ("offers", "promotions", "angebote", "aktionen", "rabattaktionen", "акции", "предложения"),
     "wallets": ("wallets", "wallet", "potential", "potenzial", "bedarf", "кошелёк", "потенциал"),
     "assessments": ("assessments", "account assessment", "kundenbeurteilung", "оценка клиентов"),
+    "costs": (
+        "costs", "marketing costs", "acquisition costs", "expenses", "spending", "kosten", "marketingkosten",
+        "ausgaben", "затраты", "расходы", "расходы на маркетинг",
+    ),
+    "deal_stages": (
+        "deal stages", "stage history", "deal history", "opportunity history", "pipeline history", "phasenverlauf",
+        "история этапов", "история сделок",
+    ),
+    "team_tiers": (
+        "team tiers", "team list", "tier list", "target list", "target account list", "abm list", "zielkunden",
+        "zielkundenliste", "список команды", "целевые клиенты",
+    ),
+    "managers": (
+        "managers", "account managers", "sales team", "sales reps", "capacity", "betreuer", "vertriebsteam",
+        "менеджеры", "загрузка менеджеров",
+    ),
 }  # fmt: skip
 
 _ACCOUNT = (
@@ -187,5 +203,34 @@ COLUMNS: dict[str, dict[str, tuple[str, ...]]] = {
         "complaints": ("complaints", "reklamationen", "рекламации", "жалобы"),
         "days_late": ("days late", "zahlungsverzug tage", "дней просрочки"),
         "service_hours": ("service hours", "servicestunden", "часы сервиса"),
+    },
+    "costs": {
+        "date": _DATE,
+        "amount": ("cost", "costs", "spend", "spent", "expense", "kosten", "ausgaben", "затраты", "расходы", *_AMOUNT),
+        "kind": ("kind", "kind of cost", "cost type", "kostenart", "вид затрат", "статья"),
+        "account_id": _ACCOUNT,
+        "channel": ("channel", "medium", "kanal", "канал"),
+        "stage": ("stage", "acquisition stage", "step", "schritt", "этап", "шаг"),
+    },
+    "deal_stages": {
+        "opportunity_id": (
+            "opportunity id", "deal id", "opportunity", "deal", "chancen id", "сделка", "id сделки",
+        ),
+        "stage": ("stage", "deal stage", "new stage", "phase", "этап", "стадия"),
+        "entered": (
+            "entered", "entered at", "stage date", "changed at", "since", "eingetreten", "phase seit", "дата этапа",
+            "дата перехода",
+        ),
+    },
+    "team_tiers": {
+        "account_id": _ACCOUNT,
+        "tier": ("tier", "abm tier", "target tier", "stufe", "уровень"),
+    },
+    "managers": {
+        "manager": (
+            "manager", "account manager", "sales agent", "sales rep", "betreuer", "kundenbetreuer", "менеджер",
+        ),
+        "hours": ("hours", "spare hours", "free hours", "capacity hours", "freie stunden", "stunden", "свободные часы"),
+        "at_most": ("at most", "max accounts", "most accounts", "höchstens", "максимум клиентов", "не более"),
     },
 }  # fmt: skip
