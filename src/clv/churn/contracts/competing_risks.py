@@ -151,7 +151,7 @@ def _variance(incidence: Floats, lost: Floats, before: Floats, at_risk: Floats, 
 
 def _interval(share: Floats, variance: Floats, z: float) -> tuple[Floats, Floats]:
     """Interval of a share on the complementary log-log scale; where the share is 0 or 1 it is only that."""
-    inside = (share > 0) & (share < 1)
+    inside = (share > 1e-12) & (share < 1 - 1e-12)  # sums of steps end at 1 up to rounding
     p = np.where(inside, share, 0.5)
     log_stay = np.log1p(-p)
     factor = np.exp(z * np.sqrt(variance) / ((1 - p) * -log_stay))
