@@ -95,3 +95,12 @@ def rich(accounts: int, seed: int = 1) -> tuple[pd.DataFrame, dict[str, Any]]:
         Holdout(0.05, by=("segment", "status"), seed=3),
     ]
     return table, limits
+
+
+def capped(accounts: int, seed: int = 1) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """All limits, with a cap on one account's share of the margin that binds hard."""
+    from clv.abm import MarginCap
+
+    table, limits = rich(accounts, seed)
+    limits["limits"] = [limit for limit in limits["limits"] if not isinstance(limit, MarginCap)] + [MarginCap(0.02)]
+    return table, limits

@@ -198,8 +198,8 @@ def test_no_time_at_all_and_fewest_counts_say_so(options, monkeypatch):
 def test_an_overrun_by_rounding_is_mended_not_reported(options, monkeypatch):
     calls = []
 
-    def first_overruns(program, *, time_limit, gap, start=None):
-        found = real(program, time_limit=time_limit, gap=gap, start=start)
+    def first_overruns(program, *, time_limit, gap, **_):
+        found = real(program, time_limit=time_limit, gap=gap)
         calls.append(program.limit[0])
         if len(calls) == 1:
             count = (np.array(program.tiers)[program.tier] == "big").astype(int)
@@ -215,7 +215,7 @@ def test_an_overrun_by_rounding_is_mended_not_reported(options, monkeypatch):
 
 
 def test_a_plan_that_stays_wrong_is_never_reported(options, monkeypatch):
-    def wrong(program, *, time_limit, gap, start=None):
+    def wrong(program, *, time_limit, gap, **_):
         return solver.Solution(program.size[program.owner], np.zeros(0), 0.0, np.zeros(len(program.limit)), "optimal")
 
     monkeypatch.setattr(solver, "solve", wrong)

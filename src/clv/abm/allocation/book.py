@@ -174,21 +174,37 @@ def floats(column: pd.Series, table: str) -> np.ndarray:
 def _codes(options: pd.DataFrame, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Code each row by the place of its text among the different ones, ascending."""
     column = options[name]
-    codes, found = pd.factorize(column)
-    found = pd.Index(found)
-    texts = np.array([str(text) for text in found.to_numpy(dtype=object)], dtype=object)
-    blank = np.array([not text or text.isspace() for text in texts], dtype=bool)
-    empty = (codes < 0) | (blank[codes] if blank.any() else False)
-    if empty.any():
-        raise _fault("empty.", name, empty, "Fill it in or leave the row out.")
-    if isinstance(column.dtype, pd.StringDtype) and len(texts) == len(found):
-        order = np.argsort(texts, kind="stable")
+    codes, found = _factorized(column)
+    whole = isinstance(column.dtype, pd.StringDtype)
+    if whole:
+        blank = np.asarray(found.str.strip() == "", dtype=bool)
+        order = np.asarray(found.argsort())
+        texts = found.to_numpy(dtype=object)[order]
         place = np.empty(len(order), dtype=np.int64)
         place[order] = np.arange(len(order))
-        return place[codes], texts[order]
-    # Two values may have one text (1 and "1").
-    unique, place = np.unique(texts.astype(str), return_inverse=True)
-    return place[codes].astype(np.int64), unique.astype(object)
+    else:
+        each = np.array([str(text) for text in found.to_numpy(dtype=object)], dtype=object)
+        blank = np.array([not text or text.isspace() for text in each], dtype=bool)
+        # Two values may have one text (1 and "1").
+        unique, place = np.unique(each.astype(str), return_inverse=True)
+        texts, place = unique.astype(object), place.astype(np.int64)
+    if (len(codes) and codes.min() < 0) or blank.any():
+        empty = (codes < 0) | (blank[codes] if blank.any() else False)
+        if empty.any():
+            raise _fault("empty.", name, empty, "Fill it in or leave the row out.")
+    return place[codes], texts
+
+
+def _factorized(column: pd.Series) -> tuple[np.ndarray, pd.Index]:
+    """Codes and different values; rows of one account often follow each other, and then runs are counted, not rows."""
+    if isinstance(column.dtype, pd.StringDtype) and len(column) > 1:
+        changed = column.array[1:] != column.array[:-1]
+        begins = np.concatenate([[True], np.asarray(pd.array(changed).fillna(True), dtype=bool)])
+        if 2 * np.count_nonzero(begins) <= len(column):
+            codes, found = pd.factorize(column.array[begins])
+            return codes[np.cumsum(begins) - 1], pd.Index(found)
+    codes, found = pd.factorize(column)
+    return codes, pd.Index(found)
 
 
 def _about(options: pd.DataFrame, extra: list[str], row: np.ndarray, n: int, ids: np.ndarray) -> pd.DataFrame:

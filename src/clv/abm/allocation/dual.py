@@ -10,13 +10,13 @@ if a fixed account turns out to change).
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from clv.abm.allocation.prices import Priced, place_prices, price, starts_of
-from clv.abm.allocation.program import Program
+from clv.abm.allocation.prices import Priced, place_prices, price
+from clv.abm.allocation.program import Program, starts_of
 
 #: classes that a sample, and the accounts near a tie, hold at first.
 _SAMPLE = 20_000
@@ -25,7 +25,11 @@ _NEAR = 60_000
 _MANY_ROWS = 64
 #: up to so many rows a table with all its zeros is faster than a sparse one.
 _FEW_ROWS = 16
-_ROUNDS = 6
+#: how often a sample's limits are corrected, the smoothing at which that begins (beside the mean gain), and the share
+#: of the bound that a correction has to gain for another to follow.
+_CORRECTIONS = 5
+_CORRECTED = 0.003
+_SETTLED = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,29 +62,48 @@ def approximate(program: Program, end: float) -> Priced:
     everyone = np.ones(groups, dtype=bool)
     if k > _MANY_ROWS or groups <= 2 * _SAMPLE:
         return price(program, descend(_flat(program, everyone, program.gain, program.reachable), np.zeros(k), end))
+    best = _by_sample(program, end)
+    return min(best, _by_nearest(program, best, end), key=lambda one: one.bound)
+
+
+def _by_sample(program: Program, end: float) -> Priced:
+    """Find prices on a sample whose limits are corrected by what all accounts use at the prices found so far.
+
+    A sample's own prices are off by the chance in what it uses. At prices λ both uses are known: the sample's limit
+    becomes its use at λ plus its share of what all accounts leave of the limit at λ (a control variate: Johnson & Zhang
+    2013). The best prices of all accounts are a fixed point, approached by the sample's error in curvature alone.
+    """
     # Accounts without an option that could be taken are no part of the sample, nor of what it stands for.
-    able = starts_of(program.owner, groups)[1]
-    some = np.zeros(groups, dtype=bool)
+    able = program.starts[1]
+    some = np.zeros(len(program.size), dtype=bool)
     step = max(1, len(able) // _SAMPLE)
     some[able[step // 2 :: step]] = True
     share = program.size[some].sum() / program.size[able].sum()
-    prices = descend(_flat(program, some, program.gain, program.reachable * share), np.zeros(k), end)
-    best, many = price(program, prices), _NEAR
-    for _ in range(_ROUNDS):
-        near, fixed, width = near_tie(program, best, many)
-        rest = program.reachable - program.side.T @ fixed
-        flat = _flat(program, near, program.gain, rest)
-        prices = descend(flat, best.prices, end, mu=width / 8)
-        found = price(program, prices)
-        sure = found.bound <= float(program.gain @ fixed) + _plain(flat, prices) + 1e-8 * abs(found.bound)
-        if found.bound < best.bound - 1e-6 * abs(best.bound):
-            best = found
-        else:
-            best = min(found, best, key=lambda one: one.bound)
-            many *= 2  # a fixed account changed, and moving the box did not help: it is too small
-        if sure or time.monotonic() > end:
+    flat = _flat(program, some, program.gain, program.reachable * share)
+    at = np.flatnonzero(some[program.owner])
+    best = price(program, descend(flat, np.zeros(len(program.limit)), end))
+    latest = best
+    for _ in range(_CORRECTIONS):
+        if time.monotonic() > end:
+            break
+        taken = np.zeros(len(program.gain))
+        chosen = latest.best[latest.best >= 0]
+        taken[chosen] = program.size[program.owner[chosen]]
+        left = program.reachable - program.side.T @ taken
+        flat = replace(flat, limit=program.side[at].T @ taken[at] + share * left)
+        latest = price(program, descend(flat, latest.prices, end, mu=_CORRECTED * usual(flat.gain)))
+        gained = best.bound - latest.bound
+        best = min(best, latest, key=lambda one: one.bound)
+        if gained <= _SETTLED * abs(best.bound):
             break
     return best
+
+
+def _by_nearest(program: Program, best: Priced, end: float) -> Priced:
+    """Descend on the classes nearest to a tie, of all accounts; the others are fixed."""
+    near, fixed, width = near_tie(program, best, _NEAR)
+    flat = _flat(program, near, program.gain, program.reachable - program.side.T @ fixed)
+    return price(program, descend(flat, best.prices, end, mu=width / 8))
 
 
 def near_tie(program: Program, priced: Priced, many: int) -> tuple[np.ndarray, np.ndarray, float]:
@@ -112,7 +135,7 @@ def second_regret(program: Program, priced: Priced) -> np.ndarray:
     chosen = priced.best[priced.best >= 0]
     regret[chosen] = np.inf
     second = np.full(len(program.size), np.inf)
-    first, groups = starts_of(program.owner, len(second))
+    first, groups = program.starts
     if len(first):
         second[groups] = np.minimum.reduceat(regret, first)
     return np.where(priced.best >= 0, np.minimum(second, priced.left_out), second)
@@ -133,7 +156,7 @@ def _with_clusters(program: Program, end: float) -> Priced:
 def _flat(program: Program, some: np.ndarray, gain: np.ndarray, limit: np.ndarray) -> Flat:
     """Keep some classes, of these the ones that have an option."""
     at = slice(None) if some.all() else np.flatnonzero(some[program.owner])
-    first, groups = starts_of(program.owner[at], len(program.size))
+    first, groups = starts_of(program.owner[at])
     owner = np.repeat(np.arange(len(first)), np.diff(first, append=len(program.owner[at])))
     floor = np.where(program.must[groups], -np.inf, 0.0)
     side = program.side[at]
@@ -243,6 +266,17 @@ class Blocks:
         return moved.T @ (diags_array(weight) @ moved)
 
 
+def usual(gain: np.ndarray) -> float:
+    """Mean size of a gain."""
+    return float(np.abs(gain[gain > -1e8]).mean()) or 1.0
+
+
+def _scale(flat: Flat) -> np.ndarray:
+    """(K,) a usual size of each price: mean gain by mean use."""
+    each = np.maximum(abs(flat.side).sum(axis=0), 1e-300) / len(flat.gain)
+    return usual(flat.gain) / np.asarray(each).ravel()
+
+
 def descend(
     flat: Flat, prices: np.ndarray, end: float, *, mu: float | None = None, blocks: Blocks | None = None
 ) -> np.ndarray:
@@ -250,11 +284,10 @@ def descend(
     k = len(prices)
     if not len(flat.gain):
         return np.zeros(k)
-    usual = float(np.abs(flat.gain[flat.gain > -1e8]).mean()) or 1.0
-    mu = min(mu, usual) if mu else usual
-    least = usual * 1e-8
-    each = np.maximum(abs(flat.side).sum(axis=0), 1e-300) / len(flat.gain)
-    scale = usual / np.asarray(each).ravel()
+    typical = usual(flat.gain)
+    mu = min(mu, typical) if mu else typical
+    least = typical * 1e-8
+    scale = _scale(flat)
 
     def bound(at: np.ndarray) -> float:
         return _plain(flat, at) if blocks is None else blocks.refresh(at)
@@ -310,7 +343,7 @@ def _hessian(flat: Flat, share: np.ndarray, mu: float) -> Any:
     from scipy.sparse import csr_array, diags_array
 
     at = np.flatnonzero((share > 1e-9) & (share < 1 - 1e-9))
-    first, groups = starts_of(flat.owner[at], len(flat.size))
+    first, groups = starts_of(flat.owner[at])
     row = np.repeat(np.arange(len(first)), np.diff(first, append=len(at)))
     size = flat.size[groups]
     some = flat.side[at]

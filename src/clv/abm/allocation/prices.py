@@ -50,16 +50,10 @@ def net_of(program: Program, prices: np.ndarray) -> np.ndarray:
     return program.gain - program.side @ prices
 
 
-def starts_of(owner: np.ndarray, groups: int) -> tuple[np.ndarray, np.ndarray]:
-    """Find the first option of each class that has one, and which classes these are."""
-    first = np.flatnonzero(np.diff(owner, prepend=-1))
-    return first, owner[first] if len(owner) else np.zeros(0, dtype=int)
-
-
-def best_of(net: np.ndarray, owner: np.ndarray, start: np.ndarray) -> np.ndarray:
+def best_of(program: Program, net: np.ndarray, start: np.ndarray) -> np.ndarray:
     """(G,) the largest of each class, not below `start`."""
     best = start.copy()
-    first, groups = starts_of(owner, len(start))
+    first, groups = program.starts
     if len(first):
         best[groups] = np.maximum(best[groups], np.maximum.reduceat(net, first))
     return best
@@ -71,7 +65,7 @@ def price(program: Program, prices: np.ndarray) -> Priced:
     floor = np.where(program.must, -np.inf, 0.0)
     money = float(prices @ program.reachable)
     if not len(program.fewest):
-        best = best_of(net, program.owner, floor)
+        best = best_of(program, net, floor)
         regret = best[program.owner] - net
         bound = money + float(program.size @ best)
         return Priced(prices, bound, regret, best - floor, np.zeros(0), np.zeros(0), _choice(program, regret))
@@ -82,7 +76,7 @@ def _price_clusters(program: Program, prices: np.ndarray, net: np.ndarray, floor
     """Price with clusters: each is a block, open or closed; sizes have prices of their own in an open one."""
     inside = program.cluster >= 0
     c = len(program.fewest)
-    shut = best_of(np.where(inside, -np.inf, net), program.owner, floor)
+    shut = best_of(program, np.where(inside, -np.inf, net), floor)
     home = np.full(len(program.size), -1)
     home[program.owner[inside]] = program.cluster[inside]
     at = np.flatnonzero(inside)
@@ -91,7 +85,7 @@ def _price_clusters(program: Program, prices: np.ndarray, net: np.ndarray, floor
     level = _size_prices(program, at, benefit)
     reduced = net.copy()
     reduced[at] -= level[program.cluster[at]]
-    wide = best_of(reduced, program.owner, floor)
+    wide = best_of(program, reduced, floor)
     member = home >= 0
     fee = program.open_gain - (prices[program.budget] if program.budget >= 0 else 0.0) * program.open_side
     sized = np.where(level > 0, level * program.most, level * program.fewest)
@@ -127,7 +121,7 @@ def place_prices(program: Program, prices: np.ndarray) -> np.ndarray:
     net = net_of(program, prices)
     inside = program.cluster >= 0
     floor = np.where(program.must, -np.inf, 0.0)
-    shut = best_of(np.where(inside, -np.inf, net), program.owner, floor)
+    shut = best_of(program, np.where(inside, -np.inf, net), floor)
     at = np.flatnonzero(inside)
     return _size_prices(program, at, net[at] - shut[program.owner[at]])
 

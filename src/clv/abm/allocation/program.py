@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from clv.abm.allocation.book import Book
+from clv.abm.allocation.reduction import equal_accounts, useless_options
 from clv.abm.allocation.rows import Family, Rules
 
 if TYPE_CHECKING:
@@ -129,17 +131,34 @@ class Program:
             (N,) position in `tiers`, −1 for none.
         """
         taken = np.flatnonzero(count)
+        given = np.full(len(self.size), -1)
+        given[self.owner[taken]] = self.tier[taken]
+        tiers = given[self.member]  # of classes of one account
+        several = np.flatnonzero(self.size[self.member] > 1)
+        taken = taken[self.size[self.owner[taken]] > 1]
         order = taken[np.lexsort((self.tier[taken], -self.gain[taken], self.owner[taken]))]
-        given = np.repeat(self.tier[order], count[order])
+        wanted = np.repeat(self.tier[order], count[order])
         held = np.bincount(self.owner[taken], weights=count[taken], minlength=len(self.size)).astype(int)
         starts = np.concatenate([[0], np.cumsum(held)[:-1]])
-        by_class = np.argsort(self.member, kind="stable")
-        first = np.concatenate([[0], np.cumsum(self.size)[:-1]])
-        place = np.arange(len(by_class)) - first[self.member[by_class]]
-        served = place < held[self.member[by_class]]
-        tiers = np.full(len(self.member), -1)
-        tiers[by_class[served]] = given[(starts[self.member[by_class]] + place)[served]]
+        by_class = several[np.argsort(self.member[several], kind="stable")]
+        mine = self.member[by_class]
+        first, _ = starts_of(mine)
+        place = np.arange(len(mine)) - np.repeat(first, np.diff(first, append=len(mine)))
+        served = place < held[mine]
+        tiers[by_class] = -1
+        tiers[by_class[served]] = wanted[(starts[mine] + place)[served]]
         return tiers
+
+    @cached_property
+    def starts(self) -> tuple[np.ndarray, np.ndarray]:
+        """First option of each class that has one, and which classes these are."""
+        return starts_of(self.owner)
+
+
+def starts_of(owner: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where the runs of equal numbers begin, and which numbers they are."""
+    first = np.flatnonzero(np.diff(owner, prepend=-1))
+    return first, owner[first]
 
 
 def build(book: Book, rules: Rules, *, reduce: bool = True) -> Program:
@@ -159,8 +178,8 @@ def build(book: Book, rules: Rules, *, reduce: bool = True) -> Program:
         units.append(unit)
         grained.append(in_grains)
     if reduce:
-        keep = rules.has & ~_useless(gain, rules, scaled)
-        member, first = _classes(gain, keep, rules, scaled)
+        keep = rules.has & ~useless_options(gain, rules, scaled)
+        member, first = equal_accounts(gain, keep, rules, scaled)
     else:
         keep, member = rules.has, np.arange(len(gain))
         first = member
@@ -168,19 +187,23 @@ def build(book: Book, rules: Rules, *, reduce: bool = True) -> Program:
     owner, tier = np.nonzero(keep[first])
     account = first[owner]
 
-    rows, columns, values, limit, whole, row_unit, names = [], [], [], [], [], [], []
+    cell = account * gain.shape[1] + tier
+    limit, whole, row_unit, names = [], [], [], []
+    amount = np.zeros((len(owner), len(rules.families)))
+    column = np.zeros(amount.shape, dtype=np.int32)
     start, budget = 0, -1
-    for family, use, unit, is_whole in zip(rules.families, scaled, units, grained, strict=True):
+    for f, (family, use, unit, is_whole) in enumerate(zip(rules.families, scaled, units, grained, strict=True)):
         if family.names == ["budget"]:
             budget = start
-        counts = np.isin(tier, family.tiers) if family.tiers is not None else np.ones(len(tier), dtype=bool)
+        each = np.full(len(tier), float(family.sense)) if use is None else family.sense * use.ravel()[cell]
+        if family.tiers is not None:
+            each[~np.isin(tier, family.tiers)] = 0.0
+        column[:, f] = start
         if family.group is not None:
-            counts &= family.group[account] >= 0
-        at = np.flatnonzero(counts)
-        amount = np.ones(len(at)) if use is None else use[account[at], tier[at]]
-        rows.append(at)
-        columns.append(np.full(len(at), start) if family.group is None else start + family.group[account[at]])
-        values.append(family.sense * amount)
+            group = family.group[account]
+            each[group < 0] = 0.0
+            column[:, f] += np.maximum(group, 0)
+        amount[:, f] = each
         allowed = family.amounts - family.constant
         if use is not None:
             # Far more than all options together use is as good as twice that, and is a number the solver can bear.
@@ -196,9 +219,10 @@ def build(book: Book, rules: Rules, *, reduce: bool = True) -> Program:
     def joined(parts: list[np.ndarray], kind: type) -> np.ndarray:
         return np.concatenate(parts).astype(kind) if parts else np.zeros(0, dtype=kind)
 
-    at, amount = joined(rows, int), joined(values, float)
+    # An option counts in one row of a family at most, and families follow each other: the rows are in order.
     used = amount != 0
-    side = csr_array((amount[used], (at[used], joined(columns, int)[used])), shape=(len(owner), start))
+    ends = np.concatenate([[0], np.cumsum(np.count_nonzero(used, axis=1))]).astype(np.int32)
+    side = csr_array((amount[used], column[used], ends), shape=(len(owner), start))
     units_of = joined(row_unit, float)
     opened = rules.clusters
     none = np.zeros(0)
@@ -211,7 +235,7 @@ def build(book: Book, rules: Rules, *, reduce: bool = True) -> Program:
         share = cost / units_of[budget]
         is_whole_row[budget] &= bool((np.abs(share - np.round(share)) < 1e-9).all())
     return Program(
-        gain=gain[account, tier],
+        gain=gain.ravel()[cell],
         owner=owner,
         tier=tier,
         size=size,
@@ -260,88 +284,3 @@ def _grains(shares: np.ndarray) -> int:
         if abs(float(fraction) - share) > 1e-12 or grains > _MOST_GRAINS:
             return 0
     return grains
-
-
-def _useless(gain: np.ndarray, rules: Rules, scaled: list[np.ndarray | None]) -> np.ndarray:
-    """Find options that some best plan does without.
-
-    These are the options that gain nothing (leaving the account out uses less), and those that another option of the
-    account matches or beats in gain and in every limited resource; both only in tiers of which no limit asks for more,
-    the second only if no limit holds the other one's tier back. Of two options equal in all this the one whose tier's
-    name comes first is kept.
-    """
-    m = gain.shape[1]
-    droppable, free, open_ended = np.ones(m, dtype=bool), np.ones(m, dtype=bool), np.ones(m, dtype=bool)
-    compare = []
-    for family, use in zip(rules.families, scaled, strict=True):
-        touched = list(range(m)) if family.tiers is None else list(family.tiers)
-        mixed = use is not None and bool((use < 0).any())
-        if family.sense < 0 or mixed:
-            droppable[touched] = False
-        if family.tiers is None:
-            if use is not None:
-                compare.append(family.sense * use)
-        elif family.sense > 0:
-            # A most count that covers every account with that option limits nothing.
-            whole_book = use is None and family.group is None
-            if not whole_book or rules.has[:, touched].any(axis=1).sum() > family.amounts[0]:
-                open_ended[touched] = False
-            if mixed:
-                free[touched] = False
-        else:
-            free[touched] = False
-            if use is not None:
-                open_ended[touched] = False
-    if rules.clusters is not None:
-        droppable[rules.clusters.tier] = free[rules.clusters.tier] = open_ended[rules.clusters.tier] = False
-    has = rules.has
-    useless = has & (gain <= 0) & droppable & free & ~rules.must[:, None]
-    for j in np.flatnonzero(free):
-        for i in np.flatnonzero(open_ended):
-            if i == j:
-                continue
-            beats = has[:, i] & has[:, j] & (gain[:, i] >= gain[:, j])
-            for use in compare:
-                beats &= use[:, i] <= use[:, j]
-            if i > j and open_ended[j] and free[i]:
-                # Equal in everything and the other way round allowed as well: only one of the two may go.
-                equal = gain[:, i] == gain[:, j]
-                for use in compare:
-                    equal &= use[:, i] == use[:, j]
-                beats &= ~equal
-            useless[:, j] |= beats
-    return useless
-
-
-def _classes(
-    gain: np.ndarray, keep: np.ndarray, rules: Rules, scaled: list[np.ndarray | None]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Find accounts that are equal in all that counts: class of each account, and the first account of each class.
-
-    Classes are in the order of their gains, so that it does not hang on ids; equal gains are in the order of ids.
-    """
-    columns = [np.where(keep[:, j], gain[:, j], 0.0) for j in range(gain.shape[1])]
-    rest = [*(keep[:, j].astype(float) for j in range(gain.shape[1])), rules.must.astype(float)]
-    for family, use in zip(rules.families, scaled, strict=True):
-        if family.group is not None:
-            rest.append(family.group.astype(float))
-        if use is not None:
-            at = range(gain.shape[1]) if family.tiers is None else family.tiers
-            rest += [np.where(keep[:, j], use[:, j], 0.0) for j in at]
-    if rules.clusters is not None:
-        rest.append(rules.clusters.code.astype(float))
-    if rules.alone.any():
-        rest.append(np.where(rules.alone, np.arange(len(rules.alone)), -1.0))
-    mark = np.zeros(len(gain), dtype=np.uint64)
-    with np.errstate(over="ignore"):
-        for column in (*columns, *rest):
-            mark = mark * np.uint64(0x9E3779B97F4A7C15) + pd.util.hash_array(column + 0.0)
-    code, _ = pd.factorize(mark)
-    first = np.empty(int(code.max(initial=-1)) + 1, dtype=np.int64)
-    first[code[::-1]] = np.arange(len(code) - 1, -1, -1)
-    if len(first) < len(code) and any((column != column[first][code]).any() for column in (*columns, *rest)):
-        first, code = np.arange(len(gain)), np.arange(len(gain))  # two rows with one mark: count each for itself
-    order = np.lexsort((first, *(column[first] for column in reversed(columns))))
-    place = np.empty(len(order), dtype=np.int64)
-    place[order] = np.arange(len(order))
-    return place[code], first[order]

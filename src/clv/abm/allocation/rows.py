@@ -106,7 +106,23 @@ class Rules:
     alone: np.ndarray = field(repr=False)
 
 
-def compile_rules(book: Book, limits: Limits, *, capped: np.ndarray | None = None, soft: bool = False) -> Rules:
+@dataclass(frozen=True)
+class Within:
+    """A range for `MarginCap`: no option that brings more than `most`, and at least `least` in all."""
+
+    most: float
+    least: float
+    share: float
+
+
+def compile_rules(
+    book: Book,
+    limits: Limits,
+    *,
+    capped: np.ndarray | None = None,
+    within: Within | None = None,
+    soft: bool = False,
+) -> Rules:
     """Turn limits into rows.
 
     Parameters
@@ -115,6 +131,8 @@ def compile_rules(book: Book, limits: Limits, *, capped: np.ndarray | None = Non
     limits : Limits
     capped : numpy.ndarray, optional
         Positions of accounts to which `MarginCap` is applied; the others are taken not to reach it.
+    within : Within, optional
+        The range of margins in which `MarginCap` is kept; without either it is not.
     soft : bool
         Whether must-have, must-not, kept tiers and the holdout become rows, which can be taken away one at a time.
     """
@@ -141,6 +159,9 @@ def compile_rules(book: Book, limits: Limits, *, capped: np.ndarray | None = Non
                 if (value < 0).any():
                     rows.append(Family(["planned margin of 0 or more"], "money", -1, np.zeros(1), value))
                 alone[watched] = True
+                if within is not None:
+                    has &= book.parts["value"] <= within.most
+                    rows += _margin_within(within, value)
             case MustHave():
                 allowed = _must_have(book, limit)
                 rows = _one_each(book, allowed, "must-have")
@@ -279,6 +300,13 @@ def _margin_cap(book: Book, share: float, value: np.ndarray, at: int) -> Family:
     use[at] += value[at]
     name = f"at most {share:.4g} of the planned margin from {book.accounts[at]}"
     return Family([name], "money", 1, np.zeros(1), use)
+
+
+def _margin_within(within: Within, value: np.ndarray) -> list[Family]:
+    if not np.isfinite(within.least):
+        return []
+    name = f"planned margin of {within.least:,.10g} or more, so that no account is above {100 * within.share:.4g}%"
+    return [Family([name], "money", -1, np.array([within.least]), value)]
 
 
 def _must_have(book: Book, limit: MustHave) -> np.ndarray:

@@ -47,7 +47,8 @@ class Solution:
     prices : numpy.ndarray
         (K,) ≥ 0, gain by one more scaled unit of each limit, in the relaxation; NaN if they were not found.
     status : str
-        ``optimal``, ``gap`` (as near to the bound as was asked for), ``time limit`` or ``infeasible``.
+        ``optimal``, ``gap`` (as near to the bound as was asked for), ``time limit``, ``infeasible`` or ``beaten`` (no
+        plan is worth more than what was of use).
     """
 
     count: np.ndarray | None
@@ -64,6 +65,7 @@ def solve(
     gap: float = 0.0,
     start: np.ndarray | None = None,
     priced: Priced | None = None,
+    beyond: float = -np.inf,
 ) -> Solution:
     """Solve a program exactly, or as well as was asked for or the time allows.
 
@@ -78,6 +80,8 @@ def solve(
         (K,) prices of a like program, from which a large one's are found sooner.
     priced : Priced, optional
         The program at prices that are good enough; no others are looked for.
+    beyond : float
+        Plans that are worth no more are of no use: the search ends once it is proven that there is no other.
 
     Returns
     -------
@@ -87,15 +91,19 @@ def solve(
     unknown = np.full(len(program.limit), np.nan)
     if bool((program.must & (np.bincount(program.owner, minlength=len(program.size)) == 0)).any()):
         return Solution(None, None, -np.inf, unknown, "infeasible")
-    priced, known = _prices(program, end, start) if priced is None else (priced, True)
+    priced, known = best_prices(program, end, start) if priced is None else (priced, True)
     if priced is None:
         return Solution(None, None, -np.inf, unknown, "infeasible")
     prices = priced.prices if known else unknown
+    if priced.bound <= beyond:
+        return Solution(None, None, priced.bound, prices, "beaten")
     reached, best = priced.bound, repair(program, priced)
     width, widest = width_of(priced, _FIRST_CORE), _widest(priced)
     while True:
         worth = -np.inf if best is None else program.worth(*best)
         allowed = _allowed(program, worth, gap)
+        if reached <= beyond:
+            return Solution(None, None, reached, prices, "beaten")
         if best is not None and reached - worth <= allowed:
             return Solution(*best, max(reached, worth), prices, "optimal" if gap == 0 else "gap")
         everything = width >= widest
@@ -152,7 +160,9 @@ def width_of(priced: Priced, many: int) -> float:
     return _widest(priced) if len(positive) <= many else float(np.partition(positive, many)[many])
 
 
-def _prices(program: Program, end: float, start: np.ndarray | None) -> tuple[Priced | None, bool]:
+def best_prices(
+    program: Program, end: float, start: np.ndarray | None, exact: float = _EXACT
+) -> tuple[Priced | None, bool]:
     """Find the best prices; flag: they are prices and no makeshift. None if there is no plan even in part."""
     k = len(program.limit)
     if k == 0:
@@ -165,11 +175,14 @@ def _prices(program: Program, end: float, start: np.ndarray | None) -> tuple[Pri
         known = relaxed.status == "optimal"
         return price(program, np.nan_to_num(relaxed.prices, nan=0.0)), known
     guess = dual.approximate(program, end) if start is None else price(program, start)
-    return polish(program, guess, end), True
+    return polish(program, guess, end, exact), True
 
 
-def polish(program: Program, best: Priced, end: float) -> Priced:
-    """Make prices exact by the relaxation of what is near a tie, within a box around them that moves and grows."""
+def polish(program: Program, best: Priced, end: float, exact: float = _EXACT) -> Priced:
+    """Make prices exact by the relaxation of what is near a tie, within a box around them that moves and grows.
+
+    The bound is then above the relaxation's by a share `exact` of it at most, unless time runs out.
+    """
     many, room = _POLISH + 40 * len(program.limit), 1.0
     more: Choices | None = None
     at_edge = np.inf
@@ -193,9 +206,9 @@ def polish(program: Program, best: Priced, end: float) -> Priced:
         if relaxed.stuck is not None and relaxed.stuck.any():
             freed = _touching(program, best, relaxed.stuck).union(chosen)
             more = freed if more is None else more.union(freed)
-        elif best.bound <= relaxed.bound + _EXACT * abs(best.bound):
+        elif best.bound <= relaxed.bound + exact * abs(best.bound):
             edge = (relaxed.prices >= box[2] * (1 - 1e-9)) | ((relaxed.prices <= box[0] * (1 + 1e-9)) & (box[0] > 0))
-            if not edge.any() or at_edge - relaxed.bound <= _EXACT * abs(at_edge):
+            if not edge.any() or at_edge - relaxed.bound <= exact * abs(at_edge):
                 break
             at_edge = relaxed.bound
             room *= 4  # the best prices may lie outside

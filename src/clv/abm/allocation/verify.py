@@ -75,11 +75,10 @@ def verify(
 def check_plan(book: Book, limits: Limits, accounts: pd.Series, tiers: pd.Series) -> Check:
     """Check the tier of each account."""
     faults = []
-    faults += [f"account {a!r} is in the plan twice" for a in accounts[accounts.duplicated()].unique()]
     at = book.accounts.get_indexer(pd.Index(accounts, dtype=object))
-    missing = np.ones(len(book.accounts), dtype=bool)
-    missing[at[at >= 0]] = False
-    faults += [f"account {a!r} is missing from the plan" for a in book.accounts[missing]]
+    times = np.bincount(at[at >= 0], minlength=len(book.accounts))
+    faults += [f"account {a!r} is in the plan twice" for a in book.accounts[times > 1]]
+    faults += [f"account {a!r} is missing from the plan" for a in book.accounts[times == 0]]
     faults += [f"account {a!r} has no option" for a in accounts[at < 0]]
     names = pd.Index(book.tiers)
     column = names.get_indexer(pd.Index(tiers))
@@ -139,7 +138,7 @@ def _clusters(book: Book, limit: Clusters, tier_of: np.ndarray) -> tuple[list[st
     sizes = inside.dropna().astype(str).value_counts()
     most = np.inf if limit.most is None else limit.most
     faults += [
-        f"cluster {name}: {n} accounts in {limit.tier}, {limit.fewest} to {most} allowed"
+        f"cluster {name}: {n} in {limit.tier}, {limit.fewest} {'or more' if most == np.inf else f'to {most}'} allowed"
         for name, n in sizes.items()
         if not limit.fewest <= n <= most
     ]

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 #: a gap below this share is rounding.
 NOTHING = 1e-9
+#: how the cap on one account's share is called where it had to be kept.
+CAP = "no account above"
 #: more limits than this are not all named.
 _NAMED = 6
 
@@ -60,8 +62,13 @@ def _more(plan: Allocation) -> list[str]:
         fee = f" for {money(cost, plan.currency)} in all" if cost else ""
         said.append(f"{n:,} cluster{' is' if n == 1 else 's are'} opened in {plan.clusters['tier'].iloc[0]}{fee}.")
     if len(plan.holdout):
-        said.append(f"{accounts(len(plan.holdout))} left out at random, so that the effect of tiers can be measured.")
+        said.append(holdout_sentence(plan))
     return said
+
+
+def holdout_sentence(plan: Allocation) -> str:
+    """Say how many accounts are held out."""
+    return f"{accounts(len(plan.holdout))} left out at random, so that the effect of tiers can be measured."
 
 
 def _limits(plan: Allocation) -> str:
@@ -92,6 +99,10 @@ def _priced(name: str, each: float, used: float, allowed: float, currency: str) 
         return f"{name}, where each further account required would cost {cost}"
     if name.startswith("at most"):
         return f"{name}, where room for one more would bring {cost}"
+    if name.startswith(CAP):
+        return f"{name} (the largest brings {100 * used:.3g}%)"
+    if name.startswith("planned margin"):
+        return f"{name}, where each unit less would bring {cost}"
     if name == "budget" or name.startswith("hours"):
         unit = "each further unit of money" if name == "budget" else "each further hour"
         return f"{name} ({amount(used)} of {amount(allowed)} used), of which {unit} would bring {cost} net"

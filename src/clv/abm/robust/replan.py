@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from clv.abm.allocation import dual, solver
+from clv.abm.allocation import dual, highs, solver
 from clv.abm.allocation.book import Book
 from clv.abm.allocation.prices import price
 from clv.abm.allocation.program import Program, build
@@ -23,6 +23,14 @@ SMALL = 60
 #: smoothing at which the descent from the prices of the expected values begins, beside the mean gain.
 _SMOOTH = 0.01
 _SECONDS = 20.0
+#: where repair leaves more than this share in a book with clusters, so many choices near a tie are searched, for so
+#: many seconds at most, until the plan is as near to the best of these as that.
+_SHORT = 2e-3
+_CORE = 300
+_SEARCHED = 2.0
+_FINE = 5e-4
+#: share of a bound by which that of a draw may be above the relaxation's.
+_EXACT = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +69,10 @@ class Replanner:
         if len(program.limit) and len(program.gain):
             everyone = np.ones(len(program.size), dtype=bool)
             self._flat = dual._flat(program, everyone, program.gain, program.reachable)
-            self._start = self._prices(program, first=True).prices
+            roughly = self._prices(program, first=True)
+            if len(program.fewest):
+                roughly = solver.polish(program, roughly, time.monotonic() + _SECONDS)
+            self._start = roughly.prices
 
     @property
     def options(self) -> int:
@@ -101,6 +112,12 @@ class Replanner:
         if plan is None:
             found = solver.solve(program, gap=0.01, time_limit=_SECONDS, priced=priced)
             return self._best(program, found.count, found.opened, found.bound, values)
+        short = priced.bound - program.worth(*plan)
+        if len(program.fewest) and short > _SHORT * abs(priced.bound):
+            core = solver.near(priced, solver.width_of(priced, _CORE))
+            searched = highs.search(program, core, _SEARCHED, _FINE * abs(priced.bound))
+            if searched.count is not None and searched.opened is not None:
+                plan = max(plan, (searched.count, searched.opened), key=lambda one: program.worth(*one))
         return self._best(program, *plan, priced.bound, values)
 
     def _best(
@@ -124,6 +141,10 @@ class Replanner:
         there = price(program, self._start)
         if self._flat is None:
             return there
+        if len(program.fewest) and not first:
+            # Places in clusters have prices too, which the descent finds only roughly: linear programs do better.
+            found, _ = solver.best_prices(program, end, self._start, _EXACT)
+            return there if found is None or found.bound > there.bound else found
         flat = replace(self._flat, gain=program.gain)
         blocks = dual.Blocks(program, flat) if len(program.fewest) else None
         smooth = None if first else _SMOOTH * float(np.abs(program.gain).mean())
