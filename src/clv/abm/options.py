@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from clv.abm.allocation.book import floats
+from clv.abm.allocation.book import ROLE, floats
 from clv.errors import DataError, SettingsError
 
 if TYPE_CHECKING:
@@ -83,12 +83,32 @@ def tier_options(
             "tier": np.tile(np.array([tier.name for tier in tiers], dtype=object), len(wanted)),
             "value": (clv[:, None] * _uplifts(tiers, wanted, response, segments, sample)).ravel(),
             "cost": np.tile([float(tier.cost) for tier in tiers], len(wanted)),
-            "hours": np.tile([float(tier.hours) for tier in tiers], len(wanted)),
         }
     )
+    options = with_hours(options, tiers)
     measured = response is not None and bool(response.measurements)
     options.attrs["clv"] = {"uplift": "measured" if measured else "assumed", "without_value": without}
     return options
+
+
+def with_hours(options: pd.DataFrame, tiers: Sequence[Tier]) -> pd.DataFrame:
+    """Add the hours that an account takes in each tier.
+
+    Parameters
+    ----------
+    options : pandas.DataFrame
+        With a column tier.
+    tiers : sequence of Tier
+
+    Returns
+    -------
+    pandas.DataFrame
+        The same with a column hours and, where the tiers tell hours by role, hours_<role>.
+    """
+    columns = {"hours": {tier.name: float(tier.all_hours) for tier in tiers}}
+    for role in dict.fromkeys(role for tier in tiers for role in tier.role_hours):
+        columns[f"{ROLE}{role}"] = {tier.name: float(tier.role_hours.get(role, 0.0)) for tier in tiers}
+    return options.assign(**{name: options["tier"].map(by).astype(float) for name, by in columns.items()})
 
 
 def _uplifts(

@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 
 from clv.abm.allocation.baseline import rank_and_cut
+from clv.abm.allocation.book import Book, read_book
 from clv.abm.allocation.verify import check_plan
+from clv.abm.wording import accounts as many
 from clv.abm.wording import amount, listed, money
 from clv.errors import DataError
 from clv.result import Result
@@ -32,7 +34,8 @@ class Comparison(Result):
     table : pandas.DataFrame
         One row a plan: plan, accounts (in a tier), value, cost, hours, net (value − cost, clusters and switching
         included), share (of the net of the best plan), moved (accounts that the best plan treats otherwise), broken
-        (limits that it breaks, in words; empty if none).
+        (limits that it breaks, in words; empty if none), unvalued (accounts that it treats and that have no option:
+        they count for nothing).
     moves : pandas.DataFrame
         One row an account that the first other plan treats otherwise: account_id, tier, other, net, other_net; the
         largest gain first.
@@ -51,7 +54,12 @@ class Comparison(Result):
 
 
 def compare_allocations(
-    plan: Allocation, others: Mapping[str, List] | None = None, *, rank_cut: bool = True
+    plan: Allocation,
+    others: Mapping[str, List] | None = None,
+    *,
+    rank_cut: bool = True,
+    options: pd.DataFrame | None = None,
+    accounts: pd.DataFrame | None = None,
 ) -> Comparison:
     """Set a plan beside others under the same options and limits.
 
@@ -64,6 +72,9 @@ def compare_allocations(
         without options are left out and counted.
     rank_cut : bool
         Whether rank-and-cut is set beside them.
+    options, accounts : pandas.DataFrame, optional
+        As in `allocate_tiers`, with more accounts than the plan was made from, where other plans treat such. The plan
+        leaves these out.
 
     Returns
     -------
@@ -75,30 +86,45 @@ def compare_allocations(
         A plan gives an account a tier that is no option of it.
     """
     work = plan.work
-    plans: dict[str, np.ndarray] = {"best": work.tier_of}
+    book = work.book if options is None else read_book(options, accounts)
+    at = book.accounts.get_indexer(work.book.accounts)
+    if (at < 0).any() or book.tiers != work.book.tiers:
+        raise DataError(
+            "the options do not hold those of the plan.", mend="Give them all, and further ones.", table="options"
+        )
+
+    def widened(tier_of: np.ndarray) -> np.ndarray:
+        wide = np.full(len(book.accounts), -1)
+        wide[at] = tier_of
+        return wide
+
+    plans: dict[str, tuple[np.ndarray, int]] = {"best": (widened(work.tier_of), 0)}
     if rank_cut:
-        plans["rank and cut"] = _codes(plan, "rank and cut", rank_and_cut(work.book, work.rules))
+        cut = rank_and_cut(work.book, work.rules)
+        plans["rank and cut"] = (widened(_codes(work.book, "rank and cut", cut)[0]), 0)
     for name, other in (others or {}).items():
-        plans[name] = _codes(plan, name, other)
+        plans[name] = _codes(book, name, other)
     rows = []
-    names = np.array([*work.book.tiers, "none"], dtype=object)
-    ids = pd.Series(work.book.accounts.astype(str))
-    for name, tier_of in plans.items():
-        checked = check_plan(work.book, work.declared, ids, pd.Series(names[tier_of]))
-        at = np.flatnonzero(tier_of >= 0)
-        sums = {part: float(work.book.parts[part][at, tier_of[at]].sum()) for part in ("value", "cost", "hours")}
-        moved = int((tier_of != work.tier_of).sum())
-        rows.append((name, len(at), *sums.values(), checked.objective, moved, "; ".join(checked.faults[:5])))
-    table = pd.DataFrame(rows, columns=["plan", "accounts", "value", "cost", "hours", "net", "moved", "broken"])
+    names = np.array([*book.tiers, "none"], dtype=object)
+    ids = pd.Series(book.accounts.astype(str))
+    best_of = plans["best"][0]
+    for name, (tier_of, unvalued) in plans.items():
+        checked = check_plan(book, work.declared, ids, pd.Series(names[tier_of]))
+        taken = np.flatnonzero(tier_of >= 0)
+        sums = {part: float(book.parts[part][taken, tier_of[taken]].sum()) for part in ("value", "cost", "hours")}
+        moved = int((tier_of != best_of).sum())
+        broken = "; ".join(checked.faults[:5])
+        rows.append((name, len(taken), *sums.values(), checked.objective, moved, broken, unvalued))
+    columns = ["plan", "accounts", "value", "cost", "hours", "net", "moved", "broken", "unvalued"]
+    table = pd.DataFrame(rows, columns=columns)
     best = float(table["net"].iloc[0])
     table.insert(6, "share", table["net"] / best if best > 0 else np.nan)
     first = list(plans)[1] if len(plans) > 1 else "best"
-    return Comparison(table, _text(table, plan.currency), _moves(plan, plans[first]), plan.currency)
+    return Comparison(table, _text(table, plan.currency), _moves(book, best_of, plans[first][0]), plan.currency)
 
 
-def _codes(plan: Allocation, name: str, other: List) -> np.ndarray:
-    """Read a plan as the tier of each account of the book."""
-    book = plan.work.book
+def _codes(book: Book, name: str, other: List) -> tuple[np.ndarray, int]:
+    """Read a plan as the tier of each account of the book, and count the accounts that it treats and the book lacks."""
     if isinstance(other, pd.DataFrame):
         table = other.reset_index() if "account_id" not in other.columns else other
         given = dict(zip(table["account_id"].astype(str), table["tier"].astype(str), strict=True))
@@ -108,7 +134,8 @@ def _codes(plan: Allocation, name: str, other: List) -> np.ndarray:
     code = pd.Index([*book.tiers, "none"]).get_indexer(pd.Index(list(given.values()), dtype=object))
     code = np.where(code == len(book.tiers), -1, code)
     known = at >= 0
-    unknown = known & (code == -1) & np.array([tier != "none" for tier in given.values()], dtype=bool)
+    treated = np.array([tier != "none" for tier in given.values()], dtype=bool)
+    unknown = known & (code == -1) & treated
     lacks = known & (code >= 0)
     lacks[lacks] = ~book.has[at[lacks], code[lacks]]
     if (unknown | lacks).any():
@@ -121,15 +148,14 @@ def _codes(plan: Allocation, name: str, other: List) -> np.ndarray:
         )
     tier_of = np.full(len(book.accounts), -1)
     tier_of[at[known]] = code[known]
-    return tier_of
+    return tier_of, int((treated & ~known).sum())
 
 
-def _moves(plan: Allocation, other: np.ndarray) -> pd.DataFrame:
-    book = plan.work.book
+def _moves(book: Book, own: np.ndarray, other: np.ndarray) -> pd.DataFrame:
     names = np.array([*book.tiers, "none"], dtype=object)
-    at = np.flatnonzero(plan.work.tier_of != other)
+    at = np.flatnonzero(own != other)
     net = np.concatenate([book.net, np.zeros((len(book.accounts), 1))], axis=1)
-    mine, theirs = plan.work.tier_of[at], other[at]
+    mine, theirs = own[at], other[at]
     frame = pd.DataFrame(
         {
             "account_id": book.accounts[at].astype(str),
@@ -143,16 +169,18 @@ def _moves(plan: Allocation, other: np.ndarray) -> pd.DataFrame:
 
 
 def _text(table: pd.DataFrame, currency: str) -> str:
-    columns = zip(*(table[name].tolist() for name in ("plan", "net", "share", "moved", "broken")), strict=True)
-    (_, best, *_), *rest = list(columns)
+    columns = ("plan", "net", "share", "moved", "broken", "unvalued")
+    (_, best, *_), *rest = list(zip(*(table[name].tolist() for name in columns), strict=True))
     said = [f"The best plan brings {money(best, currency)} net."]
-    for name, net, part, moved, broken in rest:
+    for name, net, part, moved, broken, unvalued in rest:
         lost = best - net
-        share = f" ({part:.1%} of the best)" if np.isfinite(part) else ""
+        share = f" ({part:.1%} of the best)" if np.isfinite(part) and part >= 0 else ""
         line = f"{name[:1].upper()}{name[1:]} brings {money(net, currency)}{share}"
         line += f", {money(abs(lost), currency)} {'less' if lost >= 0 else 'more'}; {amount(moved)} accounts differ."
         if broken:
             parts = broken.split("; ")
             line += f" It breaks limits: {listed(parts[:3])}{' and more' if len(parts) > 3 else ''}."
+        if unvalued:
+            line += f" {many(unvalued)} of it {'is' if unvalued == 1 else 'are'} left out: nothing is known of them."
         said.append(line)
     return " ".join(said)

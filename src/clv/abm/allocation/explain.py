@@ -32,7 +32,7 @@ def explain_accounts(plan: Allocation) -> pd.DataFrame:
     prices = work.solution.prices
     n, m = book.has.shape
     known = np.isfinite(prices).all()
-    charge, worth = _charges(plan, np.nan_to_num(prices))
+    charge, worth = priced_worth(plan, np.nan_to_num(prices))
     row = np.arange(n)
     tier_of = work.tier_of
     wide = np.concatenate([worth, np.where(work.rules.must, -np.inf, 0.0)[:, None]], axis=1)
@@ -79,7 +79,7 @@ def explain_accounts(plan: Allocation) -> pd.DataFrame:
     return frame
 
 
-def _charges(plan: Allocation, prices: np.ndarray) -> tuple[list[tuple[np.ndarray, np.ndarray]], np.ndarray]:
+def priced_worth(plan: Allocation, prices: np.ndarray) -> tuple[list[tuple[np.ndarray, np.ndarray]], np.ndarray]:
     """Charge each option (N, M) for what it uses, family by family with the row; and its worth after all charges."""
     work = plan.work
     shape = work.book.has.shape

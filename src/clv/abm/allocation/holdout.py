@@ -63,6 +63,8 @@ def eligible_accounts(book: Book, limits: Limits) -> np.ndarray:
                 named = [str(account) for account in limit.accounts]
             case KeepLast(switching_cost=None):
                 named = [str(account) for account in limit.last]
+            case Holdout(among=among) if among is not None:
+                eligible &= book.accounts.isin([str(account) for account in among])
         at = book.accounts.get_indexer(pd.Index(named, dtype=object))
         eligible[at[at >= 0]] = False
     return eligible

@@ -152,11 +152,14 @@ class Holdout:
     by : sequence of str
         Columns of strata: in each of them the same share, as nearly as whole accounts allow.
     seed : int
+    among : sequence of str, optional
+        Only these accounts are drawn from, such as those that would get a tier; from all of them if None.
     """
 
     share: float
     by: Sequence[str] = ()
     seed: int = 0
+    among: Sequence[str] | None = None
 
 
 Limit = GroupLimit | TierShare | Clusters | MarginCap | MustHave | MustNot | KeepLast | ReservedHours | Holdout

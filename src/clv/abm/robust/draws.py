@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,7 @@ from clv.errors import DataError, SettingsError
 
 if TYPE_CHECKING:
     from clv.abm.loop.response import Response
+    from clv.abm.selecting.incremental import IncrementalValue
     from clv.value.lifetime import LifetimeValue
 
 
@@ -109,6 +110,76 @@ def option_draws(
         for t, s in response.table.loc[used, ["tier", "segment"]].itertuples(index=False)
     ]
     return OptionDraws(drawn[at] * uplift.T[cell], pd.DataFrame(uplift[:, used], columns=heads))
+
+
+def incremental_draws(
+    options: pd.DataFrame,
+    found: IncrementalValue,
+    *,
+    effects: Literal["drawn", "believed"] = "drawn",
+    centred: bool = True,
+    most: int | None = None,
+) -> OptionDraws:
+    """Draw the values of options from what a programme is believed to change, customers and prospects.
+
+    Parameters
+    ----------
+    options : pandas.DataFrame
+        account_id, tier, value: some of ``found.tiers``.
+    found : IncrementalValue
+        With draws.
+    effects : {"drawn", "believed"}
+        Whether what tiers do is uncertain as well, or taken to be what is believed: then only accounts differ.
+    centred : bool
+        Whether each option's draws are moved so that their mean is its value: what is expected is known better than
+        from the mean of some hundred draws, and the plan for the mean is then the one for the values.
+    most : int, optional
+        So many draws at most, the first ones.
+
+    Returns
+    -------
+    OptionDraws
+        The same draws of tiers' effects as behind ``found.draws``; these effects are the parameters, and the rise of
+        the odds to win prospects where there are prospects among the options.
+
+    Raises
+    ------
+    DataError
+        There are no draws, or an option is none of `found`.
+    """
+    if found.belief is None:
+        raise DataError("there are no draws.", mend="Make it from lifetime_value(..., draws=400).", table="value")
+    ids, names = options["account_id"].astype(str), options["tier"].astype(str)
+    rows = found.table.index.get_indexer(pd.Index(ids))
+    places = pd.Index([effect.name for effect in found.effects]).get_indexer(pd.Index(names))
+    if (rows < 0).any() or (places < 0).any():
+        k = int(np.argmax((rows < 0) | (places < 0)))
+        raise DataError(
+            f"account {ids.iloc[k]!r} in tier {names.iloc[k]!r} is no option of what the programme changes.",
+            mend="Make the options from its tiers.", table="options", column="account_id", row=k + 1,
+        )  # fmt: skip
+    belief = found.belief if effects == "drawn" else found.belief.settled()
+    many = belief.draws if most is None else min(most, belief.draws)
+    drawn = np.empty((len(options), many), dtype=np.float32)
+    heads, columns = [], []
+    prospects = bool((rows >= belief.customers).any())
+    for place, effect in enumerate(found.effects):
+        at = np.flatnonzero(places == place)
+        if not len(at):
+            continue
+        drawn[at] = belief.gain(place, rows[at])[:, :many]
+        heads.append(f"uplift of {effect.name}")
+        columns.append(belief.uplift[:many, place])
+        if prospects:
+            heads.append(f"rise of the odds to win in {effect.name}")
+            columns.append(belief.win[:many, place])
+    if centred:
+        value, mean = options["value"].to_numpy(float), drawn.mean(axis=1, dtype=float)
+        scale = np.divide(value, mean, out=np.ones(len(mean)), where=(mean > 0) & (value > 0))
+        shift = np.where((mean > 0) & (value > 0), 0.0, value - mean)
+        drawn = drawn * scale[:, None] + shift[:, None]
+    known = dict(zip(heads, columns, strict=True)) if effects == "drawn" else {}
+    return OptionDraws(drawn, pd.DataFrame(known, index=range(many)))
 
 
 def read_draws(options: pd.DataFrame, draws: np.ndarray | pd.DataFrame | OptionDraws) -> OptionDraws:

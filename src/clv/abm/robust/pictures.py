@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from clv.abm.robust.curse import Curse
+    from clv.abm.robust.sensitivity import Sensitivity
     from clv.abm.robust.uncertainty import RobustAllocation
 
 
@@ -53,6 +54,32 @@ def promises(found: Curse, ax: Axes | None = None) -> Axes:
     ax.invert_yaxis()
     ax.set(xlabel=f"net return{_unit(found.currency)}", ylabel="", title="Promised and realised")
     ax.xaxis.set_major_formatter(_short)
-    ax.legend(frameon=False, loc="best")
+    # Room beside the longest bar for the legend.
+    ax.margins(x=0.35)
+    ax.legend(frameon=False, loc="upper right")
     sns.despine(ax=ax, left=True)
+    return ax
+
+
+def sensitivity_lines(found: Sensitivity, ax: Axes | None = None) -> Axes:
+    """Draw what keeping to a plan costs where a tier adds a multiple of what is believed."""
+    import seaborn as sns
+    from matplotlib.ticker import PercentFormatter
+
+    ax = _axes(ax)
+    for colour, (tier, some) in zip(
+        sns.color_palette("colorblind", 10), found.table.groupby("tier", sort=False), strict=False
+    ):
+        style = ":" if tier == "all tiers" else "-"
+        ax.plot(some["factor"], some["regret"], color=colour, linestyle=style, marker="o", markersize=3, label=tier)
+    ax.axvline(1, color="0.6", linewidth=0.8)
+    ax.set(
+        xlabel="what the tier adds, of what is believed",
+        ylabel=f"lost by keeping to the plan{_unit(found.currency)}",
+        title="If a tier adds more or less than believed",
+    )
+    ax.xaxis.set_major_formatter(PercentFormatter(1.0))
+    ax.yaxis.set_major_formatter(_short)
+    ax.legend(frameon=False, loc="best")
+    sns.despine(ax=ax)
     return ax

@@ -107,6 +107,7 @@ def allocate_under_uncertainty(
     risk_weight: float = 1.0,
     information_draws: int = 60,
     gap: float | None = None,
+    draw_gap: float | None = None,
     time_limit: float = 60.0,
     currency: str = "",
 ) -> RobustAllocation:
@@ -134,8 +135,10 @@ def allocate_under_uncertainty(
     information_draws : int
         Of so many draws plans are made for each group of accounts.
     gap : float, optional
-        Share by which the plan of each draw may fall short of its bound. If None: exact up to 60 options; what repair
-        gives in larger books, where the bounds say how much that can be.
+        Share by which the plan of each draw, and that for the expected values, may fall short of its bound. If None:
+        exact up to 60 options; what repair gives in larger books, where the bounds say how much that can be.
+    draw_gap : float, optional
+        The same for the plans of draws alone, in place of `gap`.
     time_limit : float
         Seconds for the plan of expected values, and for branch and bound of the risk-averse one.
     currency : str
@@ -187,7 +190,7 @@ def allocate_under_uncertainty(
     mean = given.drawn.mean(axis=1, dtype=float)
     plan = allocated(mean)
     work = plan.work
-    replanner = Replanner(work.book, work.rules, gap)
+    replanner = Replanner(work.book, work.rules, gap if draw_gap is None else draw_gap)
     values = by_cell(options, work.book, given.drawn)[replanner.account, replanner.tier]
     perfect, bound, found = _perfect(replanner, values, work.tier_of)
     made = {"expected": (work.tier_of, plan.objective)}

@@ -10,8 +10,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from clv.abm.robust.curse import Curse
+    from clv.abm.robust.sensitivity import Sensitivity
     from clv.abm.robust.uncertainty import RobustAllocation
 
+ALL = "all tiers"
 #: a tier that is best in fewer draws than this is no sure one.
 _SURE = 0.5
 #: differences below this share are not worth a sentence.
@@ -54,13 +56,18 @@ def _information(found: RobustAllocation, whole: float) -> str:
         f"If all values were known beforehand, planning by them would bring {money(found.evpi, cur)} more on"
         f" average{share}{more}: no research about these values is worth more than that."
     )
-    top = found.information[found.information["value"] > _NOTHING * found.evpi].head(3)
+    known = found.information[found.information["value"] > _NOTHING * found.evpi]
+    top = known[known["kind"] != "parameters"].head(3)
     if len(top):
+        columns = (top[c].tolist() for c in ("learn", "kind", "accounts", "value"))
         parts = [
             f"{learn} ({accounts(n)}) {money(value, cur)}" if kind == "accounts" else f"{learn} {money(value, cur)}"
-            for learn, kind, n, value in zip(*(top[c].tolist() for c in top.columns), strict=True)
+            for learn, kind, n, value in zip(*columns, strict=True)
         ]
         text += f" To know in advance would be worth, each alone: {listed(parts)}."
+        together = known.loc[known["kind"] == "parameters", "value"]
+        if len(together):
+            text += f" All effects of tiers together: {money(float(together.iloc[0]), cur)}."
     elif len(found.information):
         text += " None of the groups or parameters asked about is worth learning alone."
     return text
@@ -110,4 +117,49 @@ def curse_text(found: Curse) -> str:
         f" {money(shrunk['promised'], cur)} and brings {money(shrunk['realised'], cur)}, {more} {verb}."
         f" With true values known one could have {money(true['realised'], cur)}."
         f" Means of {found.rounds:,} simulated estimations."
+    )
+
+
+def sensitivity_text(found: Sensitivity, net: float) -> str:
+    """Say what keeping to the plan costs if beliefs are off, and from where on it changes."""
+    cur, said = found.currency, []
+    for off in (0.25, 0.5):
+        near = found.table[(found.table["tier"] != ALL) & ((found.table["factor"] - 1).abs() <= off + 1e-9)]
+        if (near["factor"] == 1).all():
+            continue
+        tier, factor, kept, best, regret = (near[c].tolist() for c in ("tier", "factor", "kept", "best", "regret"))
+        k = regret.index(max(regret))
+        if regret[k] > _NOTHING * abs(net):
+            word = f"{abs(factor[k] - 1):.0%} {'less' if factor[k] < 1 else 'more'}"
+            said.append(
+                f"With what one tier adds off by up to {off:.0%}, keeping to this plan costs at most"
+                f" {money(regret[k], cur)}: where {tier[k]} adds {word}, it brings {money(kept[k], cur)} and the best"
+                f" plan would bring {money(best[k], cur)}."
+            )
+        else:
+            said.append(f"With what one tier adds off by up to {off:.0%}, this plan is still as good as any.")
+    ways = []
+    for name, down, up in zip(*(found.breaks[c].tolist() for c in ("tier", "down", "up")), strict=True):
+        some = [*([f"{1 - down:.0%} less"] if down == down else []), *([f"{up - 1:.0%} more"] if up == up else [])]
+        if some:
+            ways.append(f"{f'{ALL} add' if name == ALL else f'{name} adds'} {' or '.join(some)}")
+    share = f"more than {found.change:.0%} of its accounts would get another tier"
+    said.append(
+        f"From where on {share}: {'; '.join(ways)} than believed."
+        if ways
+        else f"Nowhere in the range that was tried {share}."
+    )
+    return " ".join(said)
+
+
+def learn_text(table: pd.DataFrame, currency: str) -> str:
+    """Say about which accounts it pays to learn more."""
+    worth = table[table["worth"] > 0]
+    if worth.empty:
+        return "Whatever one learnt about a single account, its tier would stay the same."
+    first = worth.iloc[0]
+    many = int((worth["worth"] >= 0.1 * first["worth"]).sum())
+    return (
+        f"The account most worth knowing better is {first['account_id']}: to know beforehand what it would bring is"
+        f" worth up to {money(float(first['worth']), currency)}. For {accounts(many)} it is a tenth of that or more."
     )
