@@ -12,6 +12,7 @@ from clv.abm.experiments.linear import fit_cr2
 from clv.abm.experiments.multiplicity import _step_down
 from clv.abm.experiments.randomisation import Draws
 from clv.abm.experiments.reassign import log_assignments, reassign, statistics
+from clv.abm.experiments.resample import resampled_counts, resampled_effects
 from clv.abm.experiments.trial import Comparison, estimate
 from clv.errors import FitError
 
@@ -95,34 +96,102 @@ def test_strata_are_weighted_with_their_accounts_whatever_share_was_treated():
     assert fit.se[0] ** 2 == pytest.approx(variance)
 
 
-@pytest.mark.parametrize("adjustment", ["none", "cuped", "lin"])
-@pytest.mark.parametrize("shape", ["complete", "strata", "pairs", "triplets", "clusters"])
-def test_many_assignments_at_once_give_the_same_estimates_as_one_by_one(adjustment, shape):
-    rng = np.random.default_rng(6)
+def shaped(shape, adjustment, rng):
+    """Draw an experiment of some design, two covariates and two outcomes whose level is large."""
     cluster = None
     if shape == "complete":
         z, block = rng.permutation(np.arange(26) < 13), None
     elif shape == "clusters":
         cluster, block = np.repeat(np.arange(12), 4), None
         z = rng.permutation(np.arange(12) < 5)[cluster]
+    elif shape == "clusters in strata":
+        cluster = np.repeat(np.arange(40), 3)
+        z, block = (part[cluster] for part in blocks_of(rng, [10] * 4, [4] * 4))
     else:
         size, t = {"strata": (9, 4), "pairs": (2, 1), "triplets": (3, 2)}[shape]
         z, block = blocks_of(rng, [size] * 20, [t] * 20)
     x = rng.normal(size=(len(z), 2))
-    y = rng.normal(size=(len(z), 2)) + x[:, :1]
+    y = 1000 + rng.normal(size=(len(z), 2)) + x[:, :1]
     comparison = Comparison.of(z, block=block, cluster=cluster, covariates=x, adjustment=adjustment)
+    return comparison, y[comparison.order]
+
+
+DESIGNS = ["complete", "strata", "pairs", "triplets", "clusters", "clusters in strata"]
+
+
+@pytest.mark.parametrize("adjustment", ["none", "cuped", "lin"])
+@pytest.mark.parametrize("shape", DESIGNS)
+def test_many_assignments_at_once_give_the_same_estimates_as_one_by_one(adjustment, shape):
+    rng = np.random.default_rng(6)
+    comparison, y = shaped(shape, adjustment, rng)
     drawn = reassign(
         comparison.treated.astype(int), block=comparison.block, units=comparison.units, cluster=comparison.cluster,
         draws=5, rng=rng,
     )  # fmt: skip
-    effect, covariance = statistics(comparison, y[comparison.order], drawn)
+    effect, covariance = statistics(comparison, y, drawn)
     for b, flags in enumerate(drawn.astype(bool)):
         one = Comparison(**{**comparison.__dict__, "treated": flags})
-        fit = estimate(one, y[comparison.order])
+        fit = estimate(one, y)
         np.testing.assert_allclose(effect[b], fit.effect, atol=1e-10)
         # The one is CR0 with scores to first order in the covariates, the other CR2: of the same size.
         assert (np.sqrt(np.diag(covariance[b])) / fit.se > 0.6).all()
         assert (np.sqrt(np.diag(covariance[b])) / fit.se < 1.2).all()
+    # Sums alone say the same as row by row.
+    by_row = statistics(comparison, np.broadcast_to(y, (5, *y.shape)), drawn)
+    np.testing.assert_allclose(effect, by_row[0], atol=1e-10)
+    np.testing.assert_allclose(covariance, by_row[1], rtol=1e-9)
+
+
+def test_sums_alone_say_that_nothing_varies():
+    """Levels that no account differs from leave no error behind, however large they are."""
+    comparison = Comparison.of(np.arange(12) % 3 == 0)
+    drawn = reassign(
+        comparison.treated.astype(int), block=comparison.block, units=comparison.units, cluster=comparison.cluster,
+        draws=20, rng=np.random.default_rng(0),
+    )  # fmt: skip
+    for level in (0.1, 1e7 / 3):
+        effect, covariance = statistics(comparison, np.full((12, 1), level), drawn)
+        assert not effect.any()
+        assert not covariance.any()
+    apart = np.where(comparison.treated, 1e6 / 3, 1e6 / 7)[:, None]
+    effect, covariance = statistics(comparison, apart, comparison.treated[None].astype(np.int8))
+    assert effect[0, 0] == pytest.approx(1e6 / 3 - 1e6 / 7)
+    assert not covariance.any()
+
+
+def test_sums_alone_hold_outcomes_of_very_different_size():
+    comparison, y = shaped("strata", "cuped", np.random.default_rng(4))
+    now = comparison.treated[None].astype(np.int8)
+    effect, covariance = statistics(comparison, y, now)
+    scale = np.array([1e-6, 1e12])
+    large, spread = statistics(comparison, y * scale, now)
+    np.testing.assert_allclose(large, effect * scale, rtol=1e-9)
+    np.testing.assert_allclose(spread, covariance * scale[:, None] * scale, rtol=1e-9)
+
+
+@pytest.mark.parametrize("adjustment", ["none", "cuped", "lin"])
+@pytest.mark.parametrize("shape", DESIGNS)
+def test_counts_give_the_same_bootstrap_as_copies(adjustment, shape):
+    rng = np.random.default_rng(8)
+    comparison, y = shaped(shape, adjustment, rng)
+    unit = comparison.block if comparison.small_blocks else comparison.cluster
+    firsts = np.flatnonzero(np.diff(unit, prepend=-1))
+    strata = np.zeros(len(firsts), dtype=int)
+    if not comparison.small_blocks:
+        strata = comparison.block[firsts] * 2 + comparison.treated[firsts]
+    drawn = resampled_counts(strata, samples=4, rng=rng)
+    for stratum in np.unique(strata):
+        assert (drawn[:, strata == stratum].sum(axis=1) == (strata == stratum).sum()).all()
+    effects = resampled_effects(comparison, y, drawn[:, unit])
+    for counts, effect in zip(drawn[:, unit].astype(int), effects, strict=True):
+        rows = np.repeat(np.arange(len(counts)), counts)
+        copy = unit[rows] * 1000 + np.concatenate([np.arange(k) for k in counts])
+        one = Comparison.of(
+            comparison.treated[rows], block=copy if comparison.small_blocks else comparison.block[rows],
+            cluster=None if comparison.small_blocks else copy, covariates=comparison.covariates[rows],
+            adjustment=adjustment,
+        )  # fmt: skip
+        np.testing.assert_allclose(effect, estimate(one, y[rows][one.order]).effect, atol=1e-9)
 
 
 def test_reassignment_keeps_blocks_and_clusters():

@@ -84,7 +84,7 @@ def test_contributions_sum_to_the_score(learnt):
 def test_shuffled_outcomes_rank_nobody(learnt):
     deals, _ = learnt
     rng = np.random.default_rng(4)
-    for _ in range(4):
+    for _ in range(2):
         noise = win_propensity(deals.assign(won=rng.permutation(deals["won"])), exclude=["true"], repeats=1, folds=5)
         told = noise.predict(deals)
         assert not noise.ranks
@@ -129,6 +129,30 @@ def test_copies_do_not_stand_on_both_sides():
     assert len(np.unique(by_account)) == 1  # the copies link both accounts
     for train, test in grouped_folds(twice["won"].to_numpy(), groups, folds=5, seed=0):
         assert not set(groups[train]) & set(groups[test])
+
+
+def test_rows_that_stand_alone_are_cut_with_like_shares_and_quickly(monkeypatch):
+    rng = np.random.default_rng(6)
+    won = rng.random(20_000) < 0.3
+    alone = rng.permutation(20_000) + 7
+    # Twenty thousand groups are not searched one by one for a place.
+    monkeypatch.setattr("sklearn.model_selection.StratifiedGroupKFold.split", None)
+    cut = list(grouped_folds(won, alone, folds=5, seed=1))
+    np.testing.assert_array_equal(np.sort(np.concatenate([test for _, test in cut])), np.arange(20_000))
+    for train, test in cut:
+        assert len(np.intersect1d(train, test)) == 0
+        assert len(test) == 4_000
+        assert won[test].sum() == pytest.approx(won.sum() / 5, abs=1)
+    again = list(grouped_folds(won, alone, folds=5, seed=1))
+    assert all((a[1] == b[1]).all() for a, b in zip(cut, again, strict=True))
+    assert any((a[1] != b[1]).any() for a, b in zip(cut, grouped_folds(won, alone, folds=5, seed=2), strict=True))
+
+
+def test_a_few_wins_that_stand_alone_are_cut_all_the_same():
+    won = np.arange(30) < 3
+    cut = list(grouped_folds(won, np.arange(30), folds=5, seed=0))
+    assert [won[test].sum() for _, test in cut] == [1, 1, 1]
+    np.testing.assert_array_equal(np.sort(np.concatenate([test for _, test in cut])), np.arange(30))
 
 
 def test_the_future_teaches_nothing():

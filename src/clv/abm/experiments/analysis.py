@@ -26,6 +26,7 @@ from clv.abm.experiments.multiplicity import Contrast, adjust
 from clv.abm.experiments.outcomes import notes_of
 from clv.abm.experiments.randomisation import Draws, EffectModel
 from clv.abm.experiments.registration import Registration
+from clv.abm.experiments.relative import relative_effect
 from clv.abm.experiments.trial import Adjustment, estimate
 from clv.errors import DataError, SettingsError
 from clv.result import Result
@@ -46,7 +47,8 @@ class ExperimentAnalysis(Result):
     table : pandas.DataFrame
         One row an outcome, group and arm: outcome, role (main or exploratory), group, arm, accounts, controls,
         mean_treated, mean_control, effect, se, dof, lower, upper, relative (effect ÷ mean of the controls),
-        relative_lower, relative_upper (multiplicative model only), p_value, p_adjusted, adjustment, inference.
+        relative_se, relative_lower, relative_upper, p_value, p_adjusted, adjustment, inference. What is relative is
+        empty where the mean of the controls is not above 0, its limits also where that mean cannot be told from 0.
     checks : pandas.DataFrame
         check, verdict (fine, mind or broken), says.
     notes : list of str
@@ -73,7 +75,7 @@ class ExperimentAnalysis(Result):
 
         main = self.table[self.table["role"] == "main"]
         labels = [
-            " · ".join(p for p in (str(g), str(a)) if p not in ("", "all"))
+            str(g) if a == "treatment" else " · ".join(p for p in (str(g), str(a)) if p not in ("", "all"))
             for g, a in zip(main["group"], main["arm"], strict=True)
         ]
         title = f"Effect on {main['outcome'].iloc[0]} an account, {self.confidence:.0%} interval"
@@ -127,7 +129,8 @@ def analyse_experiment(
         Intervals by inverting the randomisation test, or by CR2 with Satterthwaite degrees of freedom; "auto":
         randomisation up to 2,000 rows. The p-value goes with the interval.
     effect_model : {"additive", "multiplicative"}
-        For which effects the randomisation interval is exact.
+        For which effects the randomisation interval is exact. The limits of the relative effect are the factors that
+        the test does not reject, or, additive, Fieller's.
     multiplicity : {"auto", "max-t", "holm", "none"}
         Adjustment of the p-values over arms and groups: Westfall & Young's step-down max-T by re-randomisation,
         or Holm.
@@ -159,7 +162,6 @@ def analyse_experiment(
     _check_options(inference, multiplicity, effect_model, confidence, permutations)
     main = outcome or (registration.outcome if registration else "margin")
     arms = check_arms(data, arm=arm, control=control, block=block, cluster=cluster)
-    _refuse_early(arms.frame)
     notes = notes_of(data)
     found = _check_plan(arms, registration, main, notes)
     if shares is None and registration is not None:
@@ -264,18 +266,19 @@ class _Work:
             "mean_treated": means[0], "mean_control": means[1], "effect": effect, "se": se, "dof": fit.dof,
         }  # fmt: skip
         by_draw = self.inference == "randomisation" or (self.inference == "auto" and len(keep) <= RANDOMISED_ROWS)
-        ends = {"relative_lower": np.nan, "relative_upper": np.nan}
+        ratio = relative_effect(comparison, sorted_y, fit, confidence=self.confidence)
         if by_draw:
             said = Draws(comparison, draws=self.permutations, rng=rng).analyse(
                 sorted_y, confidence=self.confidence, model=self.model
             )
             low, high, p = said.lower, said.upper, said.p_value
-            ends = {"relative_lower": said.relative_lower, "relative_upper": said.relative_upper}
+            if self.model == "multiplicative":
+                ratio |= {"relative_lower": said.relative_lower, "relative_upper": said.relative_upper}
         else:
             half = float(stats.t.ppf((1 + self.confidence) / 2, max(fit.dof, 1.0))) * se
             low, high = effect - half, effect + half
             p = float(2 * stats.t.sf(abs(effect) / se, max(fit.dof, 1.0))) if se > 0 else float(effect == 0)
-        row |= {"lower": low, "upper": high, "relative": effect / means[1] if means[1] > 0 else np.nan, **ends}
+        row |= {"lower": low, "upper": high, **ratio}
         row |= {"p_value": p, "adjustment": chosen, "inference": "randomisation" if by_draw else "t"}
         labels = (arms.block if comparison.small_blocks else arms.cluster).iloc[keep].to_numpy()[comparison.order]
         firsts = comparison.blocks if comparison.small_blocks else comparison.units
@@ -303,19 +306,6 @@ def _groups(arms: Arms, by: str | None) -> list[tuple[str, Arms, np.ndarray]]:
 
 def _kept(arms: Arms, known: np.ndarray) -> Arms:
     return Arms(**{**arms.__dict__, "frame": arms.frame[known], "arm": arms.arm[known]})
-
-
-def _refuse_early(frame: pd.DataFrame) -> None:
-    """Refuse outcomes that were measured before the treatment began."""
-    if not {"start", "measured_from"} <= set(frame.columns):
-        return
-    early = (pd.to_datetime(frame["measured_from"]) < pd.to_datetime(frame["start"])).to_numpy()
-    if early.any():
-        raise DataError(
-            f"{int(early.sum())} outcomes were measured before the treatment began.",
-            table="experiment", column="measured_from", row=int(np.argmax(early)) + 1,
-            mend="Count outcomes from the start on; what was before belongs into a covariate.",
-        )  # fmt: skip
 
 
 def _check_plan(arms: Arms, plan: Registration | None, main: str, notes: list[str]) -> list[tuple[str, str, str]]:

@@ -43,6 +43,8 @@ def finding(row: Any, confidence: float, currency: str) -> str:
     """Say one effect."""
     name = str(row.outcome).replace("_", " ")
     who = " ".join(p for p in (f"{row.group}:" if row.group != "all" else "", f"{row.arm}") if p)
+    if row.arm == "treatment":  # the only one, most often: its name says nothing
+        who = str(row.group) if row.group != "all" else "treatment"
     size = f"{accounts(row.accounts)} against {row.controls:,}"
     ends = between(row.lower, row.upper, row.outcome, currency)
     relative = f", {row.relative:+.0%}".replace("-", "\N{MINUS SIGN}") if math.isfinite(row.relative) else ""

@@ -91,7 +91,8 @@ def check_arms(
     Raises
     ------
     DataError
-        No control, no treatment, an arm of one account, an account in two arms, a cluster or an account split.
+        No control, no treatment, an arm of one account, an account in two arms, a cluster or an account split, an
+        outcome from before the treatment.
     """
     if not isinstance(data, pd.DataFrame) or data.empty:
         raise DataError("has no rows.", table=TABLE, mend="Give a row an account with its arm and its outcome.")
@@ -133,7 +134,21 @@ def check_arms(
                 " effect.",
                 table=TABLE, column=arm, mend="At least two, better twenty, are needed in every arm.",
             )  # fmt: skip
+    _refuse_early(frame)
     return Arms(frame, arms, block_of, clusters, control, treatments, cluster is not None, bool(blocks))
+
+
+def _refuse_early(frame: pd.DataFrame) -> None:
+    """Refuse outcomes that were measured before the treatment began (columns start and measured_from, if there)."""
+    if not {"start", "measured_from"} <= set(frame.columns):
+        return
+    early = (pd.to_datetime(frame["measured_from"]) < pd.to_datetime(frame["start"])).to_numpy()
+    if early.any():
+        raise DataError(
+            f"{int(early.sum())} outcomes were measured before the treatment began.",
+            table="experiment", column="measured_from", row=int(np.argmax(early)) + 1,
+            mend="Count outcomes from the start on; what was before belongs into a covariate.",
+        )  # fmt: skip
 
 
 def _clusters(frame: pd.DataFrame, arms: pd.Series, arm: str, cluster: str | None) -> pd.Series:

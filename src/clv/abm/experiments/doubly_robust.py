@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from clv.abm.experiments.arms import check_arms, codes, covariate_matrix, numbers
 from clv.abm.experiments.checks import check_table
@@ -115,13 +116,15 @@ def _folds(z: Floats, unit: np.ndarray, folds: int, seed: int) -> np.ndarray:
 def _nuisances(x: Floats, y: Floats, z: Floats, fold: np.ndarray, learner: str, seed: int) -> tuple[Floats, Floats]:
     """Chance of being treated, and outcome under control and treatment, each by models of the other folds."""
     share, means = np.empty(len(y)), np.empty((2, len(y)))
-    for k in np.unique(fold):
-        inside, outside = fold == k, fold != k
-        choice, _ = _models(learner, seed)
-        share[inside] = choice.fit(x[outside], z[outside]).predict_proba(x[inside])[:, 1]
-        for t in (0, 1):
-            train = outside & (z == t)
-            means[t, inside] = _models(learner, seed)[1].fit(x[train], y[train]).predict(x[inside])
+    _models(learner, seed)  # loads the libraries whose threads are to be limited
+    with threadpool_limits(1):  # small matrices: threads would only wait for one another
+        for k in np.unique(fold):
+            inside, outside = fold == k, fold != k
+            choice, _ = _models(learner, seed)
+            share[inside] = choice.fit(x[outside], z[outside]).predict_proba(x[inside])[:, 1]
+            for t in (0, 1):
+                train = outside & (z == t)
+                means[t, inside] = _models(learner, seed)[1].fit(x[train], y[train]).predict(x[inside])
     return np.clip(share, 1e-3, 1 - 1e-3), means
 
 

@@ -24,7 +24,7 @@ from clv.abm.experiments.arms import (
 from clv.abm.experiments.fieller import fieller
 from clv.abm.experiments.linear import Fit, Floats
 from clv.abm.experiments.outcomes import notes_of
-from clv.abm.experiments.reassign import statistics
+from clv.abm.experiments.resample import resampled_counts, resampled_effects
 from clv.abm.experiments.roi_text import roi_text
 from clv.abm.experiments.trial import Adjustment, Comparison, estimate
 from clv.errors import DataError, SettingsError
@@ -122,7 +122,8 @@ def incremental_roi(
     -----
     The interval is Fieller's, from the joint variance of margin and cost; it is never a mean of the accounts' ratios,
     which does not exist where a cost is 0 and is dominated by the cheapest accounts. Where the cost cannot be told
-    from 0 it is unbounded, and said to be.
+    from 0 it is unbounded, and said to be. Beside it stands the expanded percentile interval of a bootstrap
+    (Hesterberg 2015, *The American Statistician* 69).
     """
     if not 0 < confidence < 1 or bootstrap < 99:
         raise SettingsError("confidence or bootstrap are out of range.", mend="Use .95 and 999.")
@@ -164,6 +165,7 @@ class _Part:
     totals: Floats
     influence: pd.DataFrame
     dof: float
+    smallest: int
     samples: Floats
 
     @property
@@ -202,8 +204,7 @@ class _Work:
         fits = {t: self._fit(t, rows, chosen[t]) for t, rows in kept.items()}
         blocked = any(c.small_blocks for c, *_ in fits.values())
         key = (arms.block if blocked else arms.cluster).to_numpy(dtype=str)
-        everyone = np.unique(np.concatenate(list(kept.values()))) if kept else np.empty(0, dtype=np.int64)
-        samples = self._samples(everyone, key, chosen, blocked)
+        samples = self._samples(fits, kept, key, blocked)
         parts = []
         for k, (treatment, (comparison, totals, margin, cost)) in enumerate(fits.items()):
             firsts = comparison.blocks if comparison.small_blocks else comparison.units
@@ -219,6 +220,7 @@ class _Work:
                     n * totals,
                     influence,
                     margin.dof,
+                    comparison.fewest_units,
                     n * samples[:, k],
                 )
             )
@@ -230,46 +232,25 @@ class _Work:
         margin, cost = estimate(comparison, values[:, :1]), estimate(_plain(comparison), values[:, 1:])
         return comparison, np.array([margin.effect[0], cost.effect[0]]), margin, cost
 
-    def _samples(self, rows: np.ndarray, key: np.ndarray, chosen: dict[str, Adjustment], blocked: bool) -> Floats:
-        """Mean incremental margin and cost of each arm, with units (blocks, where small) drawn with replacement."""
-        out = np.empty((self.bootstrap, len(chosen), 2))
-        if not len(rows):
-            return out
-        names = [self.arms.control, *self.arms.treatments]
-        arm = np.array([names.index(a) for a in self.arms.arm])
-        block = codes(self.arms.block)
-        rows = rows[np.argsort(key[rows], kind="stable")]
-        firsts = np.flatnonzero(np.append(True, key[rows][1:] != key[rows][:-1]))
-        ends = np.append(firsts[1:], len(rows))
-        label = arm[rows[firsts]] * (int(block.max()) + 1) + block[rows[firsts]]
-        strata = [np.arange(len(firsts))] if blocked else [np.flatnonzero(label == s) for s in np.unique(label)]
-        for b in range(self.bootstrap):
-            drawn = np.concatenate([members[self.rng.integers(0, len(members), len(members))] for members in strata])
-            length = (ends - firsts)[drawn]
-            copy = np.repeat(np.arange(len(drawn)), length)
-            at = np.arange(int(length.sum())) + np.repeat(firsts[drawn] - np.cumsum(length) + length, length)
-            again = rows[at]
-            for k, (treatment, adjustment) in enumerate(chosen.items()):
-                own = names.index(treatment)
-                mine = (arm[again] == own) | (arm[again] == 0)
-                out[b, k] = self._point(own, again[mine], copy[mine], blocked, arm, block, adjustment)
-        return out
-
-    def _point(
-        self, treatment: int, rows: np.ndarray, copy: np.ndarray, blocked: bool, arm: np.ndarray, block: np.ndarray,
-        adjustment: Adjustment,
+    def _samples(
+        self, fits: dict[str, tuple[Comparison, Floats, Fit, Fit]], kept: dict[str, np.ndarray], key: np.ndarray,
+        blocked: bool,
     ) -> Floats:  # fmt: skip
-        treated = arm[rows] == treatment
-        place = copy if blocked else block[rows]
-        both = np.bincount(place, treated) * np.bincount(place, ~treated) > 0
-        rows, copy, treated, place = (a[both[place]] for a in (rows, copy, treated, place))
-        comparison = Comparison.of(
-            treated, block=place, cluster=None if blocked else copy,
-            covariates=None if self.covariates is None else self.covariates[rows], adjustment=adjustment,
-        )  # fmt: skip
-        now, values = comparison.treated[None].astype(np.int8), self.values[rows][comparison.order]
-        margin = statistics(comparison, values[:, :1], now)[0][0, 0]
-        return np.array([margin, statistics(_plain(comparison), values[:, 1:], now)[0][0, 0]])
+        """Mean incremental margin and cost of each arm, with units (blocks, where small) drawn with replacement."""
+        out = np.empty((self.bootstrap, len(fits), 2))
+        if not kept:
+            return out
+        rows = np.unique(np.concatenate(list(kept.values())))
+        _, firsts, unit = np.unique(key[rows], return_index=True, return_inverse=True)
+        arm, block = codes(self.arms.arm)[rows[firsts]], codes(self.arms.block)[rows[firsts]]
+        strata = np.zeros(len(firsts), dtype=np.int64) if blocked else arm * (int(block.max()) + 1) + block
+        counts = resampled_counts(strata, samples=self.bootstrap, rng=self.rng)
+        for k, (treatment, (comparison, *_)) in enumerate(fits.items()):
+            own = kept[treatment][comparison.order]
+            drawn = counts[:, unit[np.searchsorted(rows, own)]]
+            out[:, k, :1] = resampled_effects(comparison, self.values[own, :1], drawn)
+            out[:, k, 1:] = resampled_effects(_plain(comparison), self.values[own, 1:], drawn)
+        return out
 
 
 def _plain(comparison: Comparison) -> Comparison:
@@ -293,11 +274,8 @@ def _row(group: str, arm: str, parts: list[_Part], confidence: float) -> dict[st
     low, high, kind = fieller(margin, cost, covariance, float(stats.t.ppf((1 + confidence) / 2, max(dof, 1.0))))
     samples = np.sum([p.samples for p in parts], axis=0)
     ratio = np.divide(samples[:, 0], samples[:, 1], out=np.full(len(samples), np.nan), where=samples[:, 1] > 0)
-    ends = (
-        np.nanquantile(ratio, [(1 - confidence) / 2, (1 + confidence) / 2])
-        if np.isfinite(ratio).any()
-        else (np.nan,) * 2
-    )
+    tail = _expanded(confidence, [p.smallest for p in parts], variances)
+    ends = np.nanquantile(ratio, [tail, 1 - tail]) if np.isfinite(ratio).any() else (np.nan,) * 2
     return {
         "group": group, "arm": arm, "accounts": sum(p.treated for p in parts),
         "controls": sum(p.controls for p in parts), "margin": float(margin),
@@ -306,6 +284,22 @@ def _row(group: str, arm: str, parts: list[_Part], confidence: float) -> dict[st
         "lower_bootstrap": float(ends[0] - 1), "upper_bootstrap": float(ends[1] - 1),
         "p_positive": float(np.mean(samples[:, 0] > samples[:, 1])),
     }  # fmt: skip
+
+
+def _expanded(confidence: float, smallest: list[int], variances: Floats) -> float:
+    """Widen the tails of a percentile interval as a t interval is wider than a normal one (Hesterberg 2015, §4.2).
+
+    Bootstrap samples of n units vary by (n − 1) / n too little, and take the spread seen as the true one; plain
+    percentiles of 13 accounts an arm hold 91 % where they say 95 %. Several parts count as their sum does
+    (Satterthwaite).
+    """
+    from scipy import stats
+
+    free = np.array(smallest, dtype=float) - 1
+    spread = float((variances**2 / free).sum())
+    n = 1 + (float(variances.sum() ** 2) / spread if spread > 0 else float(free.min()))
+    reach = np.sqrt(n / (n - 1)) * stats.t.ppf((1 + confidence) / 2, n - 1)
+    return float(stats.norm.sf(reach))
 
 
 def _costs(arms: Arms, cost: str) -> Floats:

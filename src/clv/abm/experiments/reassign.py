@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from clv.abm.experiments.linear import Codes, Floats
+from clv.abm.experiments.moments import UnitSums
 from clv.abm.experiments.trial import Comparison
 
 #: numbers held at a time, some tens of megabytes.
@@ -73,8 +74,15 @@ def statistics(
     """
     rows, m = outcomes.shape[-2:]
     x = comparison.covariates
-    step = max(1, _CELLS // (rows * (m + x.shape[1])))
     parts = []
+    if outcomes.ndim == 2 and not comparison.small_blocks:
+        sums = UnitSums(comparison, outcomes)
+        step = max(1, _CELLS // max(rows, len(comparison.blocks) * sums.width**2))
+        for start in range(0, len(treated), step):
+            other = None if control is None else control[start : start + step]
+            parts.append(sums.statistics(treated[start : start + step], other))
+        return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
+    step = max(1, _CELLS // (rows * (m + x.shape[1])))
     for start in range(0, len(treated), step):
         t = treated[start : start + step].astype(float)
         c = 1 - t if control is None else control[start : start + step].astype(float)

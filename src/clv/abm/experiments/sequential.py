@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
-from clv.abm.experiments.arms import check_arms, chosen_adjustment, covariate_matrix, numbers
+from clv.abm.experiments.arms import check_arms, chosen_adjustment, covariate_matrix, numbers, shared_blocks
 from clv.abm.experiments.linear import Floats
 from clv.abm.experiments.randomisation import Draws
 from clv.abm.experiments.sequential_text import sequential_text
@@ -127,11 +127,11 @@ def monitor_experiment(
                 "is empty for some accounts.", table="experiment", column=gap,
                 mend="Where accounts enter over time use method='confidence_sequence'.",
             )  # fmt: skip
-        everyone = np.arange(len(values))
+        everyone = shared_blocks(arms, np.arange(len(values)))
         units = arms.cluster.groupby(arms.arm).nunique()
         comparison = arms.comparison(treatment, everyone, x, chosen_adjustment(adjustment, x, int(units.min())))
         draws = Draws(comparison, draws=permutations, rng=rng)
-        effect, covariance = draws.joint(values[comparison.order])
+        effect, covariance = draws.joint(values[everyone][comparison.order])
         se = np.sqrt(np.maximum(np.einsum("bkk->bk", covariance), 0.0))
         t = np.divide(effect, se, out=np.zeros_like(effect), where=se > 0)
         limits = _limits(np.abs(t), _spent(when, 1 - confidence, spending))
@@ -205,6 +205,8 @@ def _limits(t: Floats, spent: Floats) -> Floats:
 def _entered(arms, treatment: str, y: Floats, x: Floats | None, adjustment: str, time: float, confidence: float):  # type: ignore[no-untyped-def]
     """Effect among those who are in, and the limit of the asymptotic confidence sequence."""
     known = np.flatnonzero(~np.isnan(y))
+    if arms.arm.iloc[known].nunique() == 2:
+        known = shared_blocks(arms, known)
     of = arms.arm.iloc[known]
     units = arms.cluster.iloc[known].groupby(of).nunique()
     if len(units) < 2 or int(units.min()) < 2:

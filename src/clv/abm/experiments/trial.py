@@ -75,6 +75,14 @@ class Comparison:
         return np.flatnonzero(np.diff(self.block, prepend=-1))
 
     @property
+    def fewest_units(self) -> int:
+        """Units in the smaller arm; blocks, where these are the units of variation."""
+        if self.small_blocks:
+            return len(self.blocks)
+        treated = int(self.treated[self.units].sum())
+        return min(treated, len(self.units) - treated)
+
+    @property
     def clustered(self) -> bool:
         """Whether groups of rows were randomised together."""
         return len(self.units) < len(self.treated)

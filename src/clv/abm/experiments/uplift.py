@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from clv.abm.experiments.analysis_text import between, quantity
 from clv.abm.experiments.arms import check_arms, codes, covariate_matrix, numbers
@@ -172,10 +173,12 @@ def _cross_fit(
     units = int(unit.max()) + 1
     fold = rng.permutation(np.arange(units) % folds)[unit]
     means = np.empty((2, len(y)))
-    for k in range(folds):
-        for t in (0, 1):
-            train = (fold != k) & (z == t)
-            means[t, fold == k] = _model(learner, seed).fit(x[train], y[train]).predict(x[fold == k])
+    _model(learner, seed)  # loads the libraries whose threads are to be limited
+    with threadpool_limits(1):  # small matrices: threads would only wait for one another
+        for k in range(folds):
+            for t in (0, 1):
+                train = (fold != k) & (z == t)
+                means[t, fold == k] = _model(learner, seed).fit(x[train], y[train]).predict(x[fold == k])
     predicted = means[1] - means[0]
     score = predicted + z * (y - means[1]) / share - (1 - z) * (y - means[0]) / (1 - share)
     return predicted, score, fold

@@ -57,7 +57,7 @@ class BlendedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         won = np.asarray(y, dtype=bool)
         own = np.arange(len(won)) if groups is None else groups
         self.classes_ = np.array([False, True])
-        self.linear_ = self.columns.encoder(ranks=True).fit(X)
+        self.linear_ = self.columns.encoder(ranks=True, rows=len(X)).fit(X)
         matrix = self.linear_.transform(X)
         self.strength_ = _strength(matrix, won, own, self.seed)
         self.logit_ = _logit(self.strength_).fit(matrix, won)
@@ -108,7 +108,9 @@ class BlendedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         coefficients = rng.multivariate_normal(
             np.zeros(len(self.covariance_)), self.covariance_, size=draws, method="eigh"
         )
-        return np.asarray(self._with_one(X) @ coefficients.T)
+        matrix = self._with_one(X)
+        with threadpool_limits(1):
+            return np.asarray(matrix @ coefficients.T)
 
     def _with_one(self, X: pd.DataFrame) -> np.ndarray:
         matrix = self.linear_.transform(X)
@@ -124,6 +126,8 @@ def _strength(matrix: np.ndarray, won: np.ndarray, groups: np.ndarray, seed: int
     if len(won) > _ENOUGH:
         some = np.random.default_rng(seed).permutation(len(won))[:_ENOUGH]
         matrix, won, groups = matrix[some], won[some], groups[some]
+    if min(won.sum(), (~won).sum()) < 2:
+        return STRENGTHS[0]
     folds = list(grouped_folds(won, groups, folds=5, seed=seed))
     if any(won[train].all() or not won[train].any() for train, _ in folds):
         return STRENGTHS[0]

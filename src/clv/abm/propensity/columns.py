@@ -62,7 +62,7 @@ class Columns:
             taken[name] = _numbers(frame[name], table) if name in self.numbers else _categories(frame[name])
         return pd.DataFrame(taken, index=frame.index)
 
-    def encoder(self, *, ranks: bool) -> ColumnTransformer:
+    def encoder(self, *, ranks: bool, rows: int = _QUANTILES) -> ColumnTransformer:
         """Make scikit-learn's transformer from `take`'s table to a matrix.
 
         Parameters
@@ -70,6 +70,8 @@ class Columns:
         ranks : bool
             True: numbers become ranks from 0 to 1, a missing one the middle with a flag (for linear models: no unit,
             no outlier). False: they stay as they are, missing ones included (for trees).
+        rows : int
+            Rows that it will be fitted to; of few, ranks rest on as many quantiles as there are rows.
         """
         from sklearn.compose import ColumnTransformer
         from sklearn.impute import MissingIndicator, SimpleImputer
@@ -80,7 +82,7 @@ class Columns:
         if self.numbers and ranks:
             rank = make_pipeline(
                 SimpleImputer(strategy="median", keep_empty_features=True),
-                QuantileTransformer(n_quantiles=_QUANTILES, subsample=None),
+                QuantileTransformer(n_quantiles=max(1, min(_QUANTILES, rows)), subsample=None),
             )
             missing = MissingIndicator(features="missing-only", error_on_new=False)
             steps += [("rank", rank, list(self.numbers)), ("missing", missing, list(self.numbers))]

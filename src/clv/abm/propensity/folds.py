@@ -53,11 +53,17 @@ def grouped_folds(y: np.ndarray, groups: np.ndarray, *, folds: int, seed: int) -
     ------
     (train, test) : arrays of row numbers
     """
-    from sklearn.model_selection import StratifiedGroupKFold
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-    most = min(folds, len(np.unique(groups)))
-    cut = StratifiedGroupKFold(most, shuffle=True, random_state=seed)
-    yield from cut.split(np.zeros((len(y), 1)), y, groups)
+    distinct, rows = len(np.unique(groups)), np.zeros((len(y), 1))
+    fewest = int(np.unique(y, return_counts=True)[1].min())
+    # Of three wins no more than three folds can have one.
+    most = min(folds, distinct, max(2, fewest))
+    if distinct == len(y):
+        # Rows that all stand alone need no search for groups that fit, the longest part with 20,000 of them.
+        yield from StratifiedKFold(most, shuffle=True, random_state=seed).split(rows, y)
+        return
+    yield from StratifiedGroupKFold(most, shuffle=True, random_state=seed).split(rows, y, groups)
 
 
 def forward_folds(opened: pd.Series, decided: pd.Series, groups: np.ndarray, *, folds: int) -> Iterator[Fold]:
