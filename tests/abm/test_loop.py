@@ -266,6 +266,28 @@ def test_segments_are_measured_where_they_are_large_enough():
         measure_tiers(table.assign(expected=-1.0), experiment="E")
 
 
+def test_where_the_variance_is_known_even_pairs_are_measured():
+    """Generalised least squares: 1/Σ(v²/variance) an arm; and hundreds of pairs are off by what they say."""
+    pair = pd.DataFrame(
+        {"account_id": ["a", "b"], "tier": "1:1", "arm": ["treatment", "control"], "margin": [130.0, 90.0],
+         "expected": [100.0, 90.0], "variance": [400.0, 900.0]}
+    )  # fmt: skip
+    (found,) = measure_tiers(pair, experiment="E")
+    assert found.uplift == pytest.approx(1.3 - 1.0)
+    assert found.standard_error == pytest.approx((400 / 100**2 + 900 / 90**2) ** 0.5)
+    assert measure_tiers(pair.drop(columns="variance"), experiment="E") == []
+    with pytest.raises(DataError, match="not above 0"):
+        measure_tiers(pair.assign(variance=[1.0, 0.0]), experiment="E")
+    z = []
+    for seed in range(300):
+        table = trial(6, 0.15, seed)
+        # Orders of 400 each, as many as expected or 15 % more.
+        one = measure_tiers(table.assign(variance=400 * table["expected"] * 1.075), experiment="E")[0]
+        z.append((one.uplift - 0.15) / one.standard_error)
+    assert np.mean(z) == pytest.approx(0, abs=3.5 / 300**0.5)
+    assert np.std(z) == pytest.approx(1, abs=0.15)
+
+
 def test_measurements_come_from_an_analysis():
     data = pd.concat([trial(200, 0.2, 5, "1:few"), trial(200, 0.0, 6, "1:many")])
     analysis = analyse_experiment(data, by="tier", covariates=["expected"], permutations=199, inference="t")

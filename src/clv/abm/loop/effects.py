@@ -39,7 +39,8 @@ def measure_tiers(
     ----------
     outcomes : pandas.DataFrame
         account_id, tier, arm, margin, expected; segment, if segments are to be told apart; against (the tier of the
-        controls; empty: none), if tiers were compared with one another. Arms must have been drawn by lot.
+        controls; empty: none), if tiers were compared with one another; variance (of margin about expected), if the
+        whole book shows it. Arms must have been drawn by lot.
     experiment, period, start, end : str
         See `Measurement`.
     control : str
@@ -51,20 +52,25 @@ def measure_tiers(
     -------
     list of Measurement
         One a tier (and tier it is compared with), or one a segment where every segment has 8 accounts in each arm.
-        With fewer than 3 in an arm nothing is measured.
+        With fewer than 3 in an arm nothing is measured. With `variance` given, the error of even a pair is known, and
+        every segment with an account in each arm is measured.
 
     Notes
     -----
     A ratio estimator (Cochran 1977, *Sampling Techniques*, section 6.3): randomised, so unbiased up to 1/n. Its
     standard error is that of the linearised estimate, with one dispersion for both arms of a tier, moderated by that of
     all tiers as if it came with 40 accounts (Smyth 2004, on moderated variances): where orders are few, a handful of
-    accounts that happen to order nothing would seem precise, and low measurements would outweigh high ones. It assumes
-    that the uplift is the same share throughout a tier and segment.
+    accounts that happen to order nothing would seem precise, and low measurements would outweigh high ones. With
+    `variance` the weight is ``v/variance`` (generalised least squares), and the error follows from it, moderated by
+    the residuals likewise. It assumes that the uplift is the same share throughout a tier and segment.
     """
     for column in ("account_id", "tier", "arm", "margin", "expected"):
         if column not in outcomes.columns:
             raise DataError("there is no such column.", table="outcomes", column=column, mend="Add it.")
     values = outcomes[["margin", "expected"]].to_numpy(float)
+    if "variance" in outcomes and not (outcomes["variance"] > 0).all():
+        row = int(np.argmin((outcomes["variance"] > 0).to_numpy()))
+        raise DataError("is not above 0.", table="outcomes", column="variance", row=row + 1, mend="Leave it out.")
     if not np.isfinite(values).all() or (values[:, 1] < 0).any():
         row = int(np.argmax(~np.isfinite(values).all(axis=1) | (values[:, 1] < 0)))
         raise DataError(
@@ -73,7 +79,8 @@ def measure_tiers(
         )  # fmt: skip
     parts = [_Part.of(tier, against, mine, control) for (tier, against), mine in _comparisons(outcomes)]
     ready = [part for part in parts if part is not None]
-    pooled = pooled_dispersion(outcomes, control=control) if dispersion is None else dispersion
+    known = 1.0 if "variance" in outcomes else dispersion
+    pooled = pooled_dispersion(outcomes, control=control) if known is None else known
     found = []
     for part in ready:
         square, weight, freedom = part.residuals()
@@ -107,12 +114,16 @@ def _comparisons(outcomes: pd.DataFrame) -> list[tuple[tuple[str, str], pd.DataF
 
 @dataclass(frozen=True)
 class _Part:
-    """One comparison: weighted margins and expectations, arms and segments."""
+    """One comparison: margins and expectations, both weighted by w, arms and segments.
+
+    An estimate is Σy/Σv; the error of y about v is `noise` in units of the dispersion.
+    """
 
     tier: str
     against: str
     y: Floats
     v: Floats
+    noise: Floats
     treated: NDArray[np.bool_]
     code: NDArray[np.int64]
     segments: list[str]
@@ -122,18 +133,22 @@ class _Part:
         """Weigh a comparison's accounts; None where there are too few, or nothing was expected of them."""
         treated = (mine["arm"] != control).to_numpy()
         y, v = mine["margin"].to_numpy(float), mine["expected"].to_numpy(float)
-        if min(treated.sum(), (~treated).sum()) < LEAST or v.sum() <= 0:
+        given = "variance" in mine
+        if min(treated.sum(), (~treated).sum()) < (1 if given else LEAST) or v.sum() <= 0:
             return None
-        y, v = y / (v + v.mean()), v / (v + v.mean())
+        weight = v / mine["variance"].to_numpy(float) if given else 1 / (v + v.mean())
+        y, v = weight * y, weight * v
+        # Σ(wv)²: variance as v². Given: w²·variance = w·v.
+        noise = v if given else v**2
         label = mine["segment"].astype(str).to_numpy() if "segment" in mine else np.full(len(mine), "")
         names, code = np.unique(label, return_inverse=True)
         counts = np.array([[np.sum((code == k) & (treated == t)) for t in (True, False)] for k in range(len(names))])
-        if (counts < LEAST_OF_SEGMENT).any():
+        if (counts < LEAST_OF_SEGMENT).any() and not given:
             names, code = np.array([""]), np.zeros(len(mine), dtype=np.int64)
-        return cls(str(tier), str(against), y, v, treated, code, [str(n) for n in names])
+        return cls(str(tier), str(against), y, v, noise, treated, code, [str(n) for n in names])
 
     def residuals(self) -> tuple[float, float, int]:
-        """Sum of squares within arms and segments, that of what was expected, and degrees of freedom."""
+        """Sum of squares within arms and segments, that of their noise, and degrees of freedom."""
         square = weight = 0.0
         groups = 0
         for k in np.unique(self.code):
@@ -142,7 +157,7 @@ class _Part:
                 if self.v[at].sum() > 0:
                     ratio = self.y[at].sum() / self.v[at].sum()
                     square += float(((self.y[at] - self.v[at] * ratio) ** 2).sum())
-                    weight += float((self.v[at] ** 2).sum())
+                    weight += float(self.noise[at].sum())
                     groups += 1
         return square, weight, len(self.y) - groups
 
@@ -153,5 +168,5 @@ class _Part:
         if min(expected) <= 0:
             return None
         ratio = [float(self.y[arm].sum()) / e for arm, e in zip(arms, expected, strict=True)]
-        variance = spread * sum(float((self.v[arm] ** 2).sum()) / e**2 for arm, e in zip(arms, expected, strict=True))
+        variance = spread * sum(float(self.noise[arm].sum()) / e**2 for arm, e in zip(arms, expected, strict=True))
         return (ratio[0] - ratio[1], variance**0.5) if variance > 0 else None

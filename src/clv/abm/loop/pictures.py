@@ -9,10 +9,12 @@ import numpy as np
 from clv.abm.experiments.pictures import axes
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
 
     from clv.abm.loop.response import Response
     from clv.abm.loop.simulation import LoopSimulation
+    from clv.abm.loop.study import LoopStudy
 
 
 def before_after(response: Response, ax: Axes | None = None) -> Axes:
@@ -52,19 +54,51 @@ def regret_curves(simulation: LoopSimulation, ax: Axes | None = None) -> Axes:
 
     ax = axes(ax)
     table = simulation.table
-    for colour, (policy, rows) in zip(
-        sns.color_palette("colorblind"), table[table["policy"] != "oracle"].groupby("policy", sort=False), strict=False
-    ):
-        regret, error = 100 * rows["regret_share"].to_numpy(), 100 * rows["regret_share_se"].to_numpy()
-        ax.plot(rows["quarter"], regret, marker="o", markersize=3, color=colour, label=str(policy))
-        if np.isfinite(error).all():
-            ax.fill_between(rows["quarter"], regret - error, regret + error, color=colour, alpha=0.15, linewidth=0)
+    _curves(table[table["policy"] != "oracle"], ax)
     ax.set(
         xlabel="quarter",
         ylabel="lost against the oracle, % of its return",
         title="What not knowing the tiers' effect costs",
     )
-    ax.set_ylim(bottom=0)
     ax.legend(frameon=False)
     sns.despine(ax=ax)
     return ax
+
+
+def situations(study: LoopStudy, ax: Axes | None = None) -> Axes:
+    """Draw the regret by quarter, a panel a situation; on given axes, the last situation alone."""
+    import matplotlib.pyplot as plt
+    import seaborn as sns
+
+    names = list(dict.fromkeys(study.curves["situation"]))
+    if ax is None:
+        _, made = plt.subplots(
+            len(names), 1, figsize=(6.4, 3.3 * len(names)), layout="constrained", sharex=True, squeeze=False
+        )  # fmt: skip
+        panels = list(made[:, 0])
+    else:
+        names, panels = names[-1:], [ax]
+    for name, panel in zip(names, panels, strict=True):
+        _curves(study.curves[study.curves["situation"] == name], panel)
+        panel.set_title(name[0].upper() + name[1:], loc="left", fontsize="medium")
+        panel.set(ylabel="% of the best return lost", xlabel="")
+        sns.despine(ax=panel)
+    panels[-1].set_xlabel("quarter")
+    panels[-1].legend(frameon=False, ncols=2, fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.2))
+    return panels[0]
+
+
+def _curves(table: pd.DataFrame, ax: Axes) -> None:
+    """One line a policy, with its standard error as a band; each policy always has the same colour."""
+    import seaborn as sns
+
+    from clv.abm.loop.study import NAMES
+
+    palette = sns.color_palette("colorblind")
+    for policy, rows in table.groupby("policy", sort=False):
+        colour = palette[list(NAMES).index(str(policy))]
+        regret, error = 100 * rows["regret_share"].to_numpy(), 100 * rows["regret_share_se"].to_numpy()
+        ax.plot(rows["quarter"], regret, marker="o", markersize=3, color=colour, label=NAMES[str(policy)])
+        if np.isfinite(error).all():
+            ax.fill_between(rows["quarter"], regret - error, regret + error, color=colour, alpha=0.15, linewidth=0)
+    ax.set_ylim(bottom=0)

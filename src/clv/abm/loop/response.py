@@ -162,6 +162,22 @@ def update_response(response: Response, measurements: Iterable[Measurement]) -> 
     )
 
 
+def learnt_from(
+    tiers: Sequence[Tier],
+    measurements: Iterable[Measurement],
+    *,
+    segments: Iterable[str] = (),
+    scales: Scales | None = None,
+    version: int = 1,
+) -> Response:
+    """State what is believed of tiers after all these measurements, as `update_response` time after time does."""
+    prior = response_prior(tiers, segments=segments, scales=scales)
+    every = checked_evidence(measurements, tuple(prior.assumed), prior.segments)
+    if not every:
+        return prior
+    return _response(prior.assumed, prior.segments, prior.scales, every, version, prior.confidence)
+
+
 def _cells(assumed: dict[str, float], segments: tuple[str, ...]) -> list[tuple[str, str]]:
     return [(tier, segment) for tier in assumed for segment in ("", *segments)]
 

@@ -73,6 +73,12 @@ class Posterior:
         variance = np.einsum("gcc->gc", self.covariance) + (self.mean - mean) ** 2
         return mean, np.sqrt(self.weight @ variance)
 
+    def covariances(self) -> tuple[Floats, Floats]:
+        """Means of the cells and their covariances, (C, C): what a normal with the mixture's moments has."""
+        mean = self.weight @ self.mean
+        apart = self.mean - mean
+        return mean, np.tensordot(self.weight, self.covariance, axes=1) + (self.weight[:, None] * apart).T @ apart
+
     def quantile(self, level: float) -> Floats:
         """Quantile of each cell, by bisection of the mixture's distribution function."""
         from scipy.special import ndtr

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
 
 from clv.abm.loop.evidence import tuples
-from clv.abm.loop.policies import Learner, Means, Policy
+from clv.abm.loop.planner import Means, Planner
+from clv.abm.loop.policies import Learner, Policy
+from clv.abm.loop.programme import past_programme
 from clv.abm.loop.shrinkage import Scales
 from clv.abm.loop.world import World
 from clv.errors import SettingsError
@@ -23,7 +25,9 @@ if TYPE_CHECKING:
     from clv.data.settings import Tier
     from clv.data.simulate import Universe
 
-POLICIES: tuple[Policy, ...] = ("oracle", "measured", "fixed", "rank and cut")
+#: doubt of the assumptions: management errs by some half about all tiers alike, and less about one beside the others.
+DOUBT = Scales(common=0.5, tier=0.2, segment=0.1)
+POLICIES: tuple[Policy, ...] = ("oracle", "told", "measured", "fixed", "rank and cut")
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,14 +68,14 @@ def simulate_loop(
     hours: float | None = None,
     quarters: int = 8,
     policies: Sequence[Policy] = POLICIES,
-    lots: tuple[float, float] = (0.5, 0.2),
     segment: str | None = "technology",
     belief_error: float = 0.0,
     optimism: float | None = None,
     scales: Scales | None = None,
+    start: Literal["assumptions", "programme"] = "assumptions",
     seed: int = 0,
 ) -> LoopSimulation:
-    """Allocate, let the lot decide at the margin, live, measure, learn and allocate again, where the truth is known.
+    """Allocate, let the lot decide where it pays, live, measure, learn and allocate again, where the truth is known.
 
     Parameters
     ----------
@@ -82,14 +86,11 @@ def simulate_loop(
     budget, hours : float, optional
         A year.
     quarters : int
-    policies : sequence of {"oracle", "measured", "exploring", "fixed", "rank and cut"}
-        The oracle knows what each tier adds to each account. "measured" lets the lot decide between neighbouring tiers
-        (or a tier and none) for pairs of accounts at the margin, learns, and plans with what it expects; "exploring"
-        plans with a draw of what it believes (Thompson sampling). "fixed" plans with the assumptions for ever; "rank
-        and cut" takes accounts by their best assumed return, as long as money and hours last.
-    lots : (float, float)
-        Largest and smallest share of a tier's accounts that the lot may move: the more the quarters left could teach,
-        the larger.
+    policies : sequence of {"oracle", "told", "measured", "fixed", "rank and cut"}
+        The oracle knows what each tier adds to each account. "told" knows what each tier adds on average in each
+        segment, and forecasts accounts as the others do: what measuring could bring at most. "measured" lets the lot
+        decide for some pairs of accounts, learns, and plans with what it expects. "fixed" plans with the assumptions
+        for ever; "rank and cut" takes accounts by their best assumed return, as long as money and hours last.
     segment : str, optional
         Column of the universe's accounts by which responses are told apart; None: not at all.
     belief_error : float
@@ -98,7 +99,10 @@ def simulate_loop(
     optimism : float, optional
         It assumes so many times the true uplift of every tier (and errs about that by `belief_error`).
     scales : Scales, optional
-        Doubt about the assumptions.
+        Doubt about the assumptions; by default `DOUBT`.
+    start : {"assumptions", "programme"}
+        Whether "measured" begins with the assumptions alone, or with what the universe's own last programme showed
+        against its controls.
     seed : int
 
     Returns
@@ -107,19 +111,20 @@ def simulate_loop(
 
     Notes
     -----
-    Each quarter is the same situation with new luck: the customers of the universe at its end, forecast once from their
-    purchases; who is lost is replaced by his like. So regret comes from not knowing what tiers add, from the forecast
-    of values (which all but the oracle share), from responses that differ within segments, and from the lot. Net
-    returns are scored in expectation, by closed form, so that luck moves what is learnt but not the score. A tier that
-    the plan does not use is not measured: what is believed too low stays so longer than what is believed too high.
+    Each quarter is the same situation with new luck: the customers of the universe at its end; who is lost is replaced
+    by his like. Every policy forecasts its accounts anew each quarter from all purchases so far, those of accounts in a
+    tier discounted by what the policy believes of it, so that all policies come to know their accounts and differ by
+    what they know of tiers. "measured" sizes each quarter's lot by what it is worth in the quarters left
+    (`clv.abm.loop.lots`), none where that is nothing. Net returns are scored in expectation, by closed form, so that
+    luck moves what is learnt but not the score; and the same luck meets all policies (common random numbers).
     """
     if quarters < 1:
         raise SettingsError(f"quarters = {quarters}.", mend="Give 1 or more.")
-    if not 0 < lots[1] <= lots[0] <= 1:
-        raise SettingsError(f"lots = {lots!r}.", mend="Give the largest and the smallest share, such as (0.5, 0.2).")
-    unknown = [p for p in policies if p not in (*POLICIES, "exploring")]
+    unknown = [p for p in policies if p not in POLICIES]
     if unknown:
-        raise SettingsError(f"policy {unknown[0]!r} is not known.", mend=f"Use {', '.join((*POLICIES, 'exploring'))}.")
+        raise SettingsError(f"policy {unknown[0]!r} is not known.", mend=f"Use {', '.join(POLICIES)}.")
+    if start not in ("assumptions", "programme"):
+        raise SettingsError(f"start = {start!r}.", mend="Use assumptions or programme.")
     every = list(universes) if isinstance(universes, Sequence) else [universes]
     if not every:
         raise SettingsError("there is no universe.", mend="Draw one with clv.data.simulate.draw().")
@@ -130,17 +135,21 @@ def simulate_loop(
         rng = np.random.default_rng(np.random.SeedSequence([seed, number]))
         world = World.of(universe, tiers, segment=segment)
         assumed = _of_quarter(tiers, world, belief_error, optimism, rng)
-        counts: dict[str, tuple[int | None, int | None]] = {t.name: (t.at_least, t.at_most) for t in tiers}
-        means = Means(None if budget is None else budget / 4, None if hours is None else hours / 4, counts)
-        cost = np.array([t.cost for t in assumed])
+        means = Means(None if budget is None else budget / 4, None if hours is None else hours / 4)
+        shown = [] if start == "assumptions" else past_programme(universe, margin=world.margin, segment=segment)
+        planner = Planner(world.ids, assumed, means)
         for policy, own in zip(names, rng.spawn(len(names)), strict=True):
-            learner = Learner.begin(policy, world, assumed, means, lots, scales or Scales(), quarters)
+            learner = Learner.begin(policy, world, assumed, planner, scales or DOUBT, quarters)
+            if policy == "measured":
+                learner.measurements += shown
             planned = given = np.empty(0, dtype=np.int64)
             for quarter in range(1, quarters + 1):
-                if policy in ("measured", "exploring") or quarter == 1:  # the others do the same thing each time
-                    planned, given = learner.quarter(quarter, own)
-                lived.append((number, policy, quarter, _net(world, given, cost), _net(world, planned, cost),
-                             int((given >= 0).sum()), int((given != planned).sum())))  # fmt: skip
+                if policy != "oracle" or quarter == 1:  # it does the same each time
+                    luck = np.random.default_rng(np.random.SeedSequence([seed, number, quarter]))
+                    planned, given = learner.quarter(quarter, own, luck)
+                lived.append((number, policy, quarter, _net(world, given, planner.cost),
+                              _net(world, planned, planner.cost), int((given >= 0).sum()),
+                              int((given != planned).sum())))  # fmt: skip
             if policy == "measured" and learnt is None:
                 learnt = learner.response
     runs = pd.DataFrame(lived, columns=["universe", "policy", "quarter", "net", "planned", "treated", "exchanged"])
@@ -166,7 +175,7 @@ def _of_quarter(
             * np.exp(error * rng.standard_normal(len(tiers)))
         )
     return [
-        t.model_copy(update={"cost": t.cost / 4, "hours": t.hours / 4, "uplift": float(u)})
+        t.model_copy(update={"cost": t.cost / 4, "hours": t.all_hours / 4, "uplift": float(u)})
         for t, u in zip(tiers, uplift, strict=True)
     ]
 
@@ -208,7 +217,7 @@ def _text(table: pd.DataFrame, totals: pd.DataFrame, universes: int) -> str:
         path = f"{shares[row.policy, 1]:.0%} of what an oracle would bring in the first quarter"
         path += f" and {shares[row.policy, last]:.0%} in quarter {last}" if last > 1 else ""
         said.append(f"{row.policy}: {path}, {row.share:.0%} over all")
-    others = totals[~totals["policy"].isin(["oracle", "measured", "exploring"])]
+    others = totals[~totals["policy"].isin(["oracle", "told", "measured"])]
     if "measured" in set(totals["policy"]) and len(others):
         better = [f"{row.policy} in {row.universes_better} of {universes} universes" for row in tuples(others)]
         said.append(f"measuring brought more than {' and than '.join(better)}")

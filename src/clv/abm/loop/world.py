@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
+from clv.abm.loop.records import WEEKS, Noise, Quarter, Records
 from clv.abm.loop.shrinkage import Floats
 from clv.data.simulate.truth import discounted_purchases
 from clv.errors import SettingsError
@@ -17,9 +17,6 @@ from clv.errors import SettingsError
 if TYPE_CHECKING:
     from clv.data.settings import Tier
     from clv.data.simulate import Universe
-
-#: weeks in a quarter of a year.
-WEEKS = 13
 
 
 @dataclass(frozen=True)
@@ -29,23 +26,29 @@ class World:
     Attributes
     ----------
     ids : numpy.ndarray of str, shape (N,)
+    records : Records
+        What is known of them on the first day.
     expected : numpy.ndarray, shape (N,)
-        Margin of the next quarter as a planner forecasts it from the purchases (BG/NBD and Gamma-Gamma).
+        Margin of the first quarter as a planner forecasts it from that.
+    noise : Noise
+        How far such forecasts were off in the universe's last quarter.
     segment : numpy.ndarray of str, shape (N,)
     added : numpy.ndarray, shape (N, tiers)
         True expected margin that each tier adds in a quarter.
     """
 
     ids: NDArray[np.object_]
+    records: Records
     expected: Floats
+    noise: Noise
     segment: NDArray[np.object_]
     added: Floats
-    alive: NDArray[np.bool_]
-    rate: Floats
-    dropout: Floats
-    spend: Floats
-    rate_factor: Floats
-    dropout_factor: Floats
+    alive: NDArray[np.bool_] = field(repr=False)
+    rate: Floats = field(repr=False)
+    dropout: Floats = field(repr=False)
+    spend: Floats = field(repr=False)
+    rate_factor: Floats = field(repr=False)
+    dropout_factor: Floats = field(repr=False)
     margin: float
     shape: float
 
@@ -62,61 +65,55 @@ class World:
             raise SettingsError(
                 f"the universe has no tier {unknown[0]!r}.", mend=f"It has {', '.join(dict.fromkeys(truth['tier']))}."
             )
-        expected = _forecast(universe, float(parameters["margin"]))
-        people = universe.truth["accounts"].set_index("account_id").loc[expected.index]
+        margin = float(parameters["margin"])
+        records, _ = Records.of(universe, margin)
+        earlier, came = Records.of(universe, margin, before=WEEKS)
+        noise = Noise.of(earlier.forecast(), margin * came.to_numpy(float))
+        ids = records.summary.index
+        people = universe.truth["accounts"].set_index("account_id").loc[ids]
         if segment is not None and segment not in people:
             raise SettingsError(f"accounts have no {segment!r}.", mend="Use industry, region or technology.")
-        wide = truth.pivot_table(index="account_id", columns="tier", values=["rate_factor", "dropout_factor"])
-        wide = wide.loc[expected.index]
+        wide = truth.pivot_table(index="account_id", columns="tier", values=["rate_factor", "dropout_factor"]).loc[ids]
         rate, dropout = people["rate"].to_numpy(float), people["dropout"].to_numpy(float)
         faster = np.column_stack([wide["rate_factor", name] for name in names])
         longer = np.column_stack([wide["dropout_factor", name] for name in names])
         base = discounted_purchases(rate, dropout, horizon=WEEKS)
         treated = discounted_purchases(rate[:, None] * faster, dropout[:, None] * longer, horizon=WEEKS)
-        margin, alive = float(parameters["margin"]), people["alive"].to_numpy(bool)
-        unit = margin * people["spend"].to_numpy(float) * alive
+        alive, spend = people["alive"].to_numpy(bool), people["spend"].to_numpy(float)
+        added = margin * (spend * alive)[:, None] * (treated - base[:, None])
         label = people[segment].astype(str).to_numpy(object) if segment else np.full(len(people), "", dtype=object)
         return cls(
-            expected.index.to_numpy(object), expected.to_numpy(float), label, unit[:, None] * (treated - base[:, None]),
-            alive, rate, dropout, people["spend"].to_numpy(float), faster, longer, margin, float(parameters["p"]),
+            ids.to_numpy(object), records, records.forecast(), noise, label, added, alive, rate, dropout, spend, faster,
+            longer, margin, float(parameters["p"]),
         )  # fmt: skip
 
-    def true_uplift(self) -> Floats:
-        """Return added over expected margin of each tier, shape (tiers,).
+    def true_uplift(self, inside: NDArray[np.bool_] | None = None) -> Floats:
+        """Return added over expected margin of each tier, shape (tiers,), of all accounts or some.
 
         Weighted with the square of what is expected, since large accounts are those that get a tier.
         """
-        return (self.added * self.expected[:, None]).sum(axis=0) / float((self.expected**2).sum())
+        at = np.ones(len(self.ids), dtype=bool) if inside is None else inside
+        weight = self.expected[at]
+        return (self.added[at] * weight[:, None]).sum(axis=0) / float((weight**2).sum())
 
-    def live(self, tier: NDArray[np.int64], rng: np.random.Generator) -> Floats:
-        """Let a quarter pass with each account in its tier (−1: none) and return the margin that came."""
+    def live(self, tier: NDArray[np.int64], rng: np.random.Generator) -> Quarter:
+        """Let a quarter pass with each account in its tier (−1: none).
+
+        Numbers are drawn for every account whatever its tier: with equal generators, an account that has the same tier
+        under two plans buys the same (common random numbers).
+        """
         rate, dropout = self.rate.copy(), self.dropout.copy()
         at = np.flatnonzero(tier >= 0)
         rate[at] *= self.rate_factor[at, tier[at]]
         dropout[at] *= self.dropout_factor[at, tier[at]]
-        came = np.zeros(len(rate))
-        buying = np.flatnonzero(self.alive)
-        clock = rng.exponential(1 / rate[buying])
-        while len(buying):
-            due = clock <= WEEKS
-            buying, clock = buying[due], clock[due]
-            came[buying] += self.margin * self.spend[buying] / self.shape * rng.standard_gamma(self.shape, len(buying))
-            stays = rng.random(len(buying)) >= dropout[buying]
-            buying, clock = buying[stays], clock[stays]
-            clock = clock + rng.exponential(1 / rate[buying])
-        return came
-
-
-def _forecast(universe: Universe, margin: float) -> pd.Series:
-    """Forecast the margin of the next quarter from the purchases alone."""
-    from clv.data.summary import summarise
-    from clv.value.beta_geo import BetaGeoModel
-    from clv.value.gamma_gamma import GammaGammaModel
-    from clv.value.lifetime import lifetime_value
-
-    lines = universe.tables["transactions"]
-    lines = lines[lines["amount"] > 0]
-    summary = summarise(lines[["account_id", "date", "amount"]], as_of=universe.as_of, unit="W")
-    purchases, spend = BetaGeoModel(prior="auto").fit(summary), GammaGammaModel(prior="auto").fit(summary)
-    value = lifetime_value(purchases, spend, summary, horizon=WEEKS, discount_rate=0.0, margin=margin)
-    return value.table["clv"]
+        n = len(rate)
+        count, sales, last = np.zeros(n, dtype=np.int64), np.zeros(n), np.zeros(n)
+        buying, clock = self.alive.copy(), rng.standard_exponential(n) / rate
+        while (buying := buying & (clock <= WEEKS)).any():
+            order, leaves, wait = rng.standard_gamma(self.shape, n), rng.random(n), rng.standard_exponential(n)
+            count += buying
+            sales += np.where(buying, self.spend / self.shape * order, 0.0)
+            last = np.where(buying, clock, last)
+            buying = buying & (leaves >= dropout)
+            clock = clock + wait / rate
+        return Quarter(count, sales, last)
