@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from clv.abm.loop.evidence import Measurement
+from clv.abm.loop.response import response_prior, update_response
 from clv.abm.options import tier_options
 from clv.abm.selecting.effects import odds_raised, tier_effects
 from clv.abm.selecting.incremental import incremental_value
@@ -110,6 +112,30 @@ def test_a_measured_effect_overrules_the_assumption_as_far_as_it_is_sharp():
     assert "Assumed effects" not in incremental_value(customers(), TIERS, measured=everything).text
 
 
+def test_a_response_stands_in_for_measurements_and_is_drawn_jointly():
+    believed = response_prior(TIERS)
+    learnt = update_response(believed, [Measurement(TIERS[0].name, 0.5, 0.02, "trial")])
+    found = incremental_value(customers(), TIERS, response=learnt, seed=5)
+    whole = learnt.table.set_index("tier")
+    for effect in found.effects:
+        assert (effect.uplift, effect.error) == (whole.loc[effect.name, "mean"], whole.loc[effect.name, "sd"])
+    assert [effect.evidence for effect in found.effects] == ["measured", *["assumed"] * (len(TIERS) - 1)]
+    assert found.effects[0].source == "trial"
+    # Uplifts are believed in together: what is drawn for one tier goes with what is drawn for another.
+    prior = incremental_value(customers(), TIERS, response=believed, seed=5)
+    table = prior.table
+    uplift = (prior.draws + table["cost"].to_numpy()[:, None]) / customers().draws
+    first, second = (int(np.argmax(table["tier"].to_numpy() == name)) for name in ("1:few", "1:many"))
+    assert table["tier"].iloc[[first, second]].tolist() == ["1:few", "1:many"]
+    assert np.corrcoef(uplift[first], uplift[second])[0, 1] > 0.3
+    with pytest.raises(SettingsError, match="both given"):
+        incremental_value(
+            customers(), TIERS, response=learnt, measured={TIERS[0].name: MeasuredUplift(0.1, 0.1, "trial")}
+        )
+    with pytest.raises(SettingsError, match="says nothing of tier"):
+        incremental_value(customers(), [Tier(name="gold", cost=1, uplift=0.1)], response=learnt)
+
+
 def test_contributions_sum_to_the_score():
     value = customers()
     value.table["clv_transactions"] = value.table["clv"] * np.linspace(0.2, 1, 40)
@@ -153,6 +179,23 @@ def test_equal_factors_get_equal_parts():
     )
 
 
+def best_net(plan, row, flip, to: float) -> float:
+    """What the best tier would add if one driver were another; a cost changes that of the one tier that is meant."""
+    nets = []
+    for effect in plan.effects:
+        cost, base, won, chance = effect.cost, row["base"], row["once_won"], row["chance"]
+        if flip["driver"] == "programme cost" and cost == flip["now"]:
+            cost = to
+        base = to if flip["driver"] == "value" else base
+        won = to if flip["driver"] == "once won" else won
+        chance = to if flip["driver"] == "chance" else chance
+        gain = effect.uplift * max(base, 0.0) if row["kind"] == "customer" else (
+            (float(odds_raised(chance, effect.win)) - chance) * won
+        )  # fmt: skip
+        nets.append(gain - cost)
+    return max(nets)
+
+
 @pytest.mark.parametrize("capacity", [None, 12])
 def test_the_smallest_change_flips_and_a_little_less_does_not(capacity):
     value, ahead = customers(), prospects()
@@ -169,13 +212,7 @@ def test_the_smallest_change_flips_and_a_little_less_does_not(capacity):
             to = flip["now"] * (flip["then"] / flip["now"]) ** by if flip["driver"] != "chance" else (
                 flip["now"] + (flip["then"] - flip["now"]) * by
             )  # fmt: skip
-            uplift = next(e for e in plan.effects if e.name == row["tier"])
-            net = {
-                "value": lambda x, u=uplift, r=row: u.uplift * x - r["cost"],
-                "chance": lambda x, u=uplift, r=row: (float(odds_raised(x, u.win)) - x) * r["once_won"] - r["cost"],
-                "once won": lambda x, r=row: (r["chance_with"] - r["chance"]) * x - r["cost"],
-                "programme cost": lambda x, r=row: r["gain"] - x,
-            }[flip["driver"]](to)
+            net = best_net(plan, row, flip, to)
             scores = base.table.set_index("account_id")["score"].to_dict() | {account: net}
             table = pd.DataFrame({"clv": scores}).rename_axis("account_id")
             after = select_accounts(table, capacity=capacity).table.set_index("account_id")["selected"]

@@ -56,7 +56,7 @@ def test_posterior_means_and_intervals_are_those_of_brute_force():
 def test_the_best_by_raw_estimates_realise_half_and_the_shrunken_what_they_say():
     """Best 13 of 725 at reliability .5: half of the estimated excess is real, 31 % are truly among the best."""
     raw_share, overlap, promised, realised, held = [], [], [], [], 0
-    many = 40
+    many = 30
     for seed in range(many):
         seen, truth = book(725, seed)
         top = seen["clv"].nlargest(13).index

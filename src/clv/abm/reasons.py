@@ -117,8 +117,8 @@ def _turn(taken: bool, driver: str | None, now: float, then: float, currency: st
     past = "over" if then > now else "under"
     if driver == "chance":
         return f"; it would be {side} with a chance {past} {then:.1%}, now {now:.1%}"
-    name = {"value": "its value", "once won": "what it brings once won", "programme cost": "the cost of the tier"}
-    return f"; it would be {side} with {name[driver]} {past} {money(then, currency)}"
+    name = {"value": "its value", "once won": "what it brings once won", "programme cost": "the cost of its tier"}
+    return f"; it would be {side} with {name[driver]} {past} {money(then, currency)}, now {money(now, currency)}"
 
 
 def _drivers(parts: pd.DataFrame, good: np.ndarray, currency: str) -> list[str]:

@@ -69,6 +69,13 @@ class Selection(Result):
         Index account_id -> the parent with which it is counted; None where accounts are counted apart.
     draws : NetDraws or None
         Draws of the scores, accounts by rank.
+    about : pandas.DataFrame
+        Index account_id, by rank: kind (customer or prospect), tier (the best one; empty where the score is a value),
+        base (expected margin without the programme), gain (what makes the score, before cost), cost.
+    expected_lower, expected_upper : float
+        Interval of what the selected bring together; NaN without draws.
+    p_pays : float
+        Probability that together they bring more than they cost; NaN without draws.
     """
 
     expected: float
@@ -84,6 +91,10 @@ class Selection(Result):
     duplicates: pd.DataFrame = field(default_factory=pd.DataFrame)
     members: pd.Series | None = None
     draws: NetDraws | None = field(default=None, repr=False)
+    about: pd.DataFrame = field(default_factory=pd.DataFrame)
+    expected_lower: float = float("nan")
+    expected_upper: float = float("nan")
+    p_pays: float = float("nan")
 
     @property
     def around_cut(self) -> pd.DataFrame:
@@ -97,6 +108,12 @@ class Selection(Result):
 
         return ranked_scores(self, ax)
 
+    def plot_belonging(self, ax: Axes | None = None) -> Axes:
+        """Draw the probability of belonging by rank."""
+        from clv.abm.selecting.pictures import belonging_by_rank
+
+        return belonging_by_rank(self, ax)
+
 
 def select_accounts(
     value: LifetimeValue | IncrementalValue | RolledUp | pd.DataFrame,
@@ -106,6 +123,7 @@ def select_accounts(
     stages: ChurnStages | pd.DataFrame | pd.Series | None = None,
     accounts: Iterable[str] | pd.DataFrame | None = None,
     parents: bool = False,
+    confidence: float = 0.9,
     currency: str = "",
 ) -> Selection:
     """Take the accounts with the largest score, as long as it is positive, up to a capacity.
@@ -131,6 +149,8 @@ def select_accounts(
         is searched for accounts that may be one under two ids.
     parents : bool
         Count children with their topmost parents (column parent_id of `accounts`): one score, one place.
+    confidence : float
+        Of the interval of what the selected bring together.
     currency : str
         Written after money in the text.
 
@@ -186,10 +206,12 @@ def select_accounts(
     selected = np.zeros(len(score), dtype=bool)
     selected[by_rank[:size]] = True
     chance, regret, net = np.full(len(score), np.nan), np.nan, None
+    whole = np.full(3, np.nan)
     if draws is not None:
         net = NetDraws(draws, order, cost)
         chance, regret = belonging(net, capacity, selected, chunk=_CHUNK)
         net = net.sorted_by(by_rank)
+        whole = _together(net, size, confidence)
 
     ranked = pd.DataFrame(
         {
@@ -216,6 +238,7 @@ def select_accounts(
         parts = incremental_contributions(change).loc[ids]
         flips = incremental_flips(change, ids, bar)
         ranked["reason"] = incremental_reasons(ranked, change, parts, flips, stage_of, currency)
+    about = _about(table, cost, change, ids)
     unknown = sorted(_told(accounts, members) - set(table.index)) if accounts is not None else []
     result = pd.concat([ranked, _unknown(unknown, len(ranked))], ignore_index=True) if unknown else ranked
     inside = chance[selected]
@@ -236,13 +259,36 @@ def select_accounts(
         duplicates=pd.DataFrame() if twins is None else twins.table,
         members=members,
         draws=net,
+        about=about,
+        expected_lower=float(whole[0]),
+        expected_upper=float(whole[1]),
+        p_pays=float(whole[2]),
     )
     notes = [] if twins is None or not len(twins.table) else [twins.text]
     if isinstance(value, RolledUp):
         notes.insert(0, value.text)
-    if change is None and not _firmographics(accounts):
+    if change is None and not firmographics(accounts):
         notes.append("Nothing is known of the accounts but what they bought: the choice rests on their value alone.")
     return replace(draft, text=selection_text(draft, prospects=len(unknown), change=change, notes=notes))
+
+
+def _together(net: NetDraws, size: int, confidence: float) -> np.ndarray:
+    """Return the interval of what the first accounts bring together, and the probability that it is above 0."""
+    many = net.shape[1]
+    total = np.zeros(many)
+    step = max(1, _CHUNK // many)
+    for start in range(0, size, step):
+        total += net.of(slice(start, min(start + step, size))).sum(axis=0)
+    low, high = np.quantile(total, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return np.array([low, high, (total > 0).mean()])
+
+
+def _about(table: pd.DataFrame, cost: np.ndarray, change: IncrementalValue | None, ids: pd.Index) -> pd.DataFrame:
+    """Say what the score is made of: kind, tier, base, gain and cost of each account."""
+    if change is not None:
+        return change.table.loc[ids, ["kind", "tier", "base", "gain", "cost"]]
+    clv = table["clv"].to_numpy(float)
+    return pd.DataFrame({"kind": "customer", "tier": None, "base": clv, "gain": clv, "cost": cost}, index=ids)
 
 
 def _with_parents(
@@ -266,7 +312,7 @@ def _with_parents(
     return whole, costs, whole.members
 
 
-def _firmographics(accounts: Iterable[str] | pd.DataFrame | None) -> bool:
+def firmographics(accounts: Iterable[str] | pd.DataFrame | None) -> bool:
     """Whether a table of accounts says anything about them but who they are."""
     if not isinstance(accounts, pd.DataFrame):
         return False

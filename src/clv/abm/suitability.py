@@ -185,7 +185,7 @@ def _deal_size(
         raise SettingsError("tables were given without tiers or margin.", mend="Give both, or a study.")
     own = sales.clip(lower=0) * margin * years
     # The personal tiers decide: that everybody can be sent a newsletter makes no programme of accounts.
-    personal = [tier for tier in tiers if tier.hours >= 5]
+    personal = [tier for tier in tiers if tier.all_hours >= 5]
     if not personal:
         return None
     pays = np.zeros(len(own), dtype=bool)

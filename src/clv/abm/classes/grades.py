@@ -181,7 +181,8 @@ def _text(table: pd.DataFrame, by_grade: pd.DataFrame, threshold: float, confide
     if not np.isfinite(threshold):
         return f"None of {len(table):,} accounts contributes anything: there is no gold."
     text = (
-        f"{accounts['gold']:,} gold accounts make {of['gold']:.0%} of all positive contribution (from "
+        f"{accounts['gold']:,} gold account{'s make' if accounts['gold'] != 1 else ' makes'} {of['gold']:.0%} of all"
+        " positive contribution (from "
         f"{money(threshold, currency)} a year each), {accounts['silver']:,} silver ones "
         f"{of['silver']:.0%} and {accounts['bronze']:,} bronze ones the rest."
     )

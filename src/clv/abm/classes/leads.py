@@ -18,12 +18,13 @@ from clv.result import Result
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_ASK_LEAD = {
+#: condition -> what the account team is asked where it is unknown.
+ASK_LEAD = {
     "contact": "Whom may we contact?",
     "wish": "Do they wish to buy?",
     "budget": "Is there a budget for it?",
 }
-_ASK_GATE = {
+ASK_GATE = {
     "need": "Do they need it?",
     "ability_to_pay": "Are they able to pay?",
     "authority": "Who decides?",
@@ -109,7 +110,7 @@ def lead_status(
         },
         index=ids,
     )
-    status, question = _judge(table, _ASK_LEAD, ("wish", "contact", "budget"), "lead", "no lead")
+    status, question = _judge(table, ASK_LEAD, ("wish", "contact", "budget"), "lead", "no lead")
     wish, budget = table["wish"].fillna(False).to_numpy(bool), table["budget"].fillna(False).to_numpy(bool)
     rank = np.select([status == "lead", status == "no lead", wish, budget], [1, 5, 2, 3], 4)
     counts = _counts(table)
@@ -171,7 +172,7 @@ def gate_of_three(
         },
         index=ids,
     )
-    status, question = _judge(table, _ASK_GATE, ("need", "ability_to_pay", "authority"), "pass", "excluded")
+    status, question = _judge(table, ASK_GATE, ("need", "ability_to_pay", "authority"), "pass", "excluded")
     status = np.where(status == "open", "ask", status).astype(object)
     counts = _counts(table)
     passed, asked = int((status == "pass").sum()), int((status == "ask").sum())

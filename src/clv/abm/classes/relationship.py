@@ -144,7 +144,7 @@ def relationship_labels(
         "sleeping": _ours(_yes_no(loyalty, "sleeping", ids), bought),
         "status": said["status_name"],
         "superconsumer": _ours(_yes_no(loyalty, "superconsumer", ids), bought),
-        "fan": merge_flags(said["fan"], _attitude(contacts, ids, rules)),
+        "fan": merge_flags(said["fan"], _fan(contacts, ids, rules)),
         "potential": _ours(never & said["greenfield"], never),
         "competitors": merge_flags(
             said["buys_elsewhere"], _elsewhere(wallet, ids), (~said["greenfield"]).where(never.fillna(False))
@@ -224,11 +224,10 @@ def _pioneer(lines: pd.DataFrame | None, ids: pd.Index, end: pd.Timestamp, rules
     return pioneers(lines_until(lines, end)[0], ids, rules.early_share)["pioneer"]
 
 
-def _attitude(contacts: pd.DataFrame | None, ids: pd.Index, rules: ClassRules) -> pd.Series:
-    """Average the attitude of an account's people, the influential ones counting more."""
-    unknown = pd.Series(pd.array([pd.NA] * len(ids), dtype="boolean"), index=ids)
+def mean_attitude(contacts: pd.DataFrame | None, ids: pd.Index) -> pd.Series:
+    """Average the attitude of an account's people, -1 to 1, the influential ones counting more; NaN where unknown."""
     if contacts is None or "attitude" not in contacts.columns:
-        return unknown
+        return pd.Series(np.nan, index=ids)
     known = contacts[contacts["attitude"].notna()]
     weight = (
         known["influence"].astype(float).fillna(0.5) if "influence" in known.columns else pd.Series(1.0, known.index)
@@ -236,7 +235,12 @@ def _attitude(contacts: pd.DataFrame | None, ids: pd.Index, rules: ClassRules) -
     weight = weight.clip(lower=0.01)
     sums = pd.DataFrame({"w": weight, "a": weight * known["attitude"].astype(float)})
     by = sums.groupby(known["account_id"].astype(str)).sum()
-    mean = (by["a"] / by["w"]).reindex(ids)
+    return (by["a"] / by["w"]).reindex(ids)
+
+
+def _fan(contacts: pd.DataFrame | None, ids: pd.Index, rules: ClassRules) -> pd.Series:
+    """Tell whose people think well of us; unknown where nobody's attitude is."""
+    mean = mean_attitude(contacts, ids)
     return pd.Series((mean >= rules.fan_attitude).to_numpy(bool), index=ids, dtype="boolean").where(mean.notna())
 
 

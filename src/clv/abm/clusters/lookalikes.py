@@ -135,7 +135,7 @@ def lookalikes(
         index=book.index,
     )
     area, every["chance"] = _outcomes(outcome, every, references)
-    scores = every.loc[asked]
+    scores = every.loc[asked].rename_axis("account_id")
     order = np.lexsort([scores.index.to_numpy(dtype=str), scores["distance"].to_numpy()])
     scores = scores.iloc[order]
     table = scores.head(most).copy()

@@ -13,6 +13,7 @@ from clv.churn.plays.measured import MeasuredUplift
 from clv.errors import SettingsError
 
 if TYPE_CHECKING:
+    from clv.abm.loop.response import Response
     from clv.data.settings import Tier
 
 Evidence = Literal["assumed", "partly measured", "measured"]
@@ -61,6 +62,7 @@ def tier_effects(
     tiers: Sequence[Tier],
     *,
     measured: Mapping[str, MeasuredUplift] | None = None,
+    response: Response | None = None,
     win_uplift: float | Mapping[str, float] | None = None,
     doubt: float = 0.5,
 ) -> list[TierEffect]:
@@ -72,6 +74,8 @@ def tier_effects(
         As the study states them.
     measured : mapping, optional
         Tier -> the uplift that an experiment found, with its standard error.
+    response : Response, optional
+        What is believed of every tier after all experiments (`clv.update_response`); takes the place of `measured`.
     win_uplift : float or mapping from tier to float, optional
         Relative increase of the odds that a prospect is won; None: the same number as the tier's uplift.
     doubt : float
@@ -84,7 +88,8 @@ def tier_effects(
     Raises
     ------
     SettingsError
-        No tier, two of one name, a name that is no tier, or a doubt below 0.
+        No tier, two of one name, a name that is no tier, a tier of which the response says nothing, both `measured`
+        and `response`, or a doubt below 0.
 
     Notes
     -----
@@ -98,6 +103,9 @@ def tier_effects(
     if not (np.isfinite(doubt) and doubt >= 0):
         raise SettingsError(f"doubt is {doubt}.", mend="Give a number of 0 or more.")
     wins = win_uplift if isinstance(win_uplift, Mapping) else {}
+    if measured and response is not None:
+        raise SettingsError("measured and response are both given.", mend="Give one; a response holds measurements.")
+    believed = {} if response is None else _believed(response, names)
     for name in (*(measured or {}), *wins):
         if name not in names:
             raise SettingsError(f"there is no tier {name!r}.", mend=f"There are {', '.join(names)}.")
@@ -119,13 +127,33 @@ def tier_effects(
         elif found is not None:
             weight = 1 / d**2 + 1 / found.standard_error**2
             mean, error = (u / d**2 + found.uplift / found.standard_error**2) / weight, weight**-0.5
-        out.append(
-            TierEffect(
-                tier.name, float(tier.cost), mean, error, win, doubt * abs(win),
-                evidence,
-                "assumption of the study" if found is None else found.source,
-            )
+        source = "assumption of the study" if found is None else found.source
+        if response is not None:
+            mean, error, evidence, source = believed[tier.name]
+        out.append(TierEffect(tier.name, float(tier.cost), mean, error, win, doubt * abs(win), evidence, source))
+    return out
+
+
+def _believed(response: Response, names: Sequence[str]) -> dict[str, tuple[float, float, Evidence, str]]:
+    """Mean, standard deviation, evidence and source of each whole tier: measured where that took most doubt away."""
+    whole = response.table[response.table["segment"] == ""]
+    rows = {
+        str(tier): (float(mean), float(sd), float(learnt))
+        for tier, mean, sd, learnt in zip(whole["tier"], whole["mean"], whole["sd"], whole["learnt"], strict=True)
+    }
+    missing = [name for name in names if name not in rows]
+    if missing:
+        raise SettingsError(
+            f"the response says nothing of tier {missing[0]!r}.", mend=f"It knows {', '.join(rows)}."
         )  # fmt: skip
+    out: dict[str, tuple[float, float, Evidence, str]] = {}
+    for name in names:
+        mean, sd, learnt = rows[name]
+        experiments = sorted({m.experiment for m in response.measurements if name in (m.tier, m.against)})
+        evidence: Evidence = "assumed"
+        if experiments:
+            evidence = "measured" if learnt >= 0.5 else "partly measured"
+        out[name] = (mean, sd, evidence, ", ".join(experiments) or "assumption of the study")
     return out
 
 

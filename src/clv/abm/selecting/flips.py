@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from clv.abm.selecting.effects import odds_raised
+
 if TYPE_CHECKING:
     from clv.abm.selecting.incremental import IncrementalValue
 
@@ -62,35 +64,75 @@ def incremental_flips(value: IncrementalValue, ids: pd.Index, bar: np.ndarray) -
     Returns
     -------
     pandas.DataFrame
-        As `value_flips`; drivers: value and effect (customers: both move the gain alike, so value stands for both),
-        chance and once won (prospects), programme cost. The tier stays as it is.
+        As `value_flips`; drivers: value (customers), chance and once won (prospects), programme cost. An account is in
+        as long as any tier is worth its place: a fall from one tier to the next flips nothing.
     """
     table = value.table.loc[ids]
-    customer = (table["kind"] == "customer").to_numpy()
-    uplift = table["tier"].map({e.name: e.uplift for e in value.effects}).to_numpy(float)
-    odds = table["tier"].map({e.name: e.win for e in value.effects}).to_numpy(float)
-    cost, gain = table["cost"].to_numpy(float), table["gain"].to_numpy(float)
-    base, won = table["base"].to_numpy(float), table["once_won"].to_numpy(float)
-    chance = table["chance"].to_numpy(float)
-    lift = (table["chance_with"] - table["chance"]).to_numpy(float)
-    need = bar + cost
+    customer = (table["kind"] == "customer").to_numpy()[:, None]
+    up, win, cost = (np.array([getattr(e, name) for e in value.effects]) for name in ("uplift", "win", "cost"))
+    base, won, chance = (table[name].to_numpy(float)[:, None] for name in ("base", "once_won", "chance"))
+    lift = odds_raised(chance, win) - chance
+    gain = np.where(customer, up * np.maximum(base, 0.0), lift * won)
+    inside = (gain - cost).max(axis=1) > bar
+    need = bar[:, None] + cost
     with np.errstate(divide="ignore", invalid="ignore"):
-        drivers = {
-            "value": (base, need / uplift, customer & (uplift > 0) & (base > 0)),
-            "chance": (chance, _chance(need / won, odds, chance), ~customer & (won > 0) & (chance > 0)),
-            "once won": (won, need / lift, ~customer & (lift > 0) & (won > 0)),
-            "programme cost": (cost, gain - bar, cost > 0),
-        }
-    return _smallest(ids, drivers)
+        worth = _least(np.where(up > 0, need / up, np.nan))
+        won_then = _least(np.where(lift > 0, need / lift, np.nan))
+    chance_then = _chance(need / np.where(won > 0, won, np.nan), win, chance)
+    cost_now, cost_then = _costs(gain - bar[:, None], cost, inside)
+    base, won, chance, known = base[:, 0], won[:, 0], chance[:, 0], customer[:, 0]
+    return _smallest(
+        ids,
+        {
+            "value": (base, worth, known & (base > 0)),
+            "chance": (chance, chance_then, ~known & (won > 0) & (chance > 0)),
+            "once won": (won, won_then, ~known & (won > 0)),
+            "programme cost": (cost_now, cost_then, cost_now > 0),
+        },
+    )
+
+
+def _least(values: np.ndarray) -> np.ndarray:
+    """Return the least number of each row; NaN where there is none."""
+    least = np.where(np.isnan(values), np.inf, values).min(axis=1)
+    return np.where(np.isfinite(least), least, np.nan)
+
+
+def _costs(spare: np.ndarray, cost: np.ndarray, inside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Say from what to what the cost of one tier has to go: up where the account is in by that tier alone, else down.
+
+    Parameters
+    ----------
+    spare : numpy.ndarray, shape (accounts, tiers)
+        Cost at which the tier would be just at the bar.
+    cost : numpy.ndarray, shape (tiers,)
+    inside : numpy.ndarray of bool, shape (accounts,)
+    """
+    over = spare - cost > 0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        near = np.where(cost > 0, spare / cost, -np.inf)
+    best, rows = near.argmax(axis=1), np.arange(len(spare))
+    only = over.argmax(axis=1)
+    at = np.where(inside, only, best)
+    then = spare[rows, at]
+    return cost[at], np.where(inside & (over.sum(axis=1) != 1), np.nan, then)
 
 
 def _chance(target: np.ndarray, odds: np.ndarray, now: np.ndarray) -> np.ndarray:
-    """Solve o p (1 − p) / (1 + o p) = target for the p nearest to now; NaN where there is none."""
+    """Find the nearest chance at which some tier is just worth its place; NaN where there is none.
+
+    Solves o p (1 − p) / (1 + o p) = target for each tier, shape (accounts, tiers). Between its two roots a tier is
+    worth it, beyond them not, and the roots of all tiers surround nearly the same chance, so that an account is in
+    between the least and the largest root of all.
+    """
     half = (1 - target) / 2
-    root = np.sqrt(half**2 - target / odds)
-    one, two = half - root, half + root
-    near = np.where(np.abs(one - now) <= np.abs(two - now), one, two)
-    return np.where((near > 0) & (near < 1) & (odds > 0), near, np.nan)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        root = np.sqrt(half**2 - target / odds)
+    low, high = _least(half - root), -_least(-(half + root))
+    now = now[:, 0]
+    low, high = (np.where((x > 0) & (x < 1), x, np.nan) for x in (low, high))
+    near = np.where(np.isnan(high) | (np.abs(low - now) <= np.abs(high - now)), low, high)
+    return np.asarray(near)
 
 
 def _smallest(ids: pd.Index, drivers: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]) -> pd.DataFrame:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations, pairwise
 from typing import TYPE_CHECKING
@@ -145,6 +146,42 @@ def roll_up(value: LifetimeValue | pd.DataFrame, accounts: pd.DataFrame, *, conf
         if len(groups) else "No two accounts with a value belong to one parent."
     )  # fmt: skip
     return RolledUp(found, text, draws, members)
+
+
+def under_parents(
+    value: LifetimeValue | pd.DataFrame, accounts: pd.DataFrame, tables: Mapping[str, pd.DataFrame | None], *,
+    confidence: float = 0.9,
+) -> tuple[RolledUp, pd.DataFrame, dict[str, pd.DataFrame | None]]:  # fmt: skip
+    """Put values, accounts and what happened under the topmost parents.
+
+    Parameters
+    ----------
+    value : LifetimeValue or pandas.DataFrame
+        As `roll_up`.
+    accounts : pandas.DataFrame
+        account_id and parent_id.
+    tables : mapping of str to pandas.DataFrame
+        Tables with a column account_id, such as transactions and deals; any may be None.
+    confidence : float
+
+    Returns
+    -------
+    whole : RolledUp
+    accounts : pandas.DataFrame
+        The topmost ones alone.
+    tables : dict
+        The same rows, under the parents' ids.
+    """
+    whole = roll_up(value, accounts, confidence=confidence)
+    own = accounts["account_id"].astype(str)
+    top = own.map(whole.members).astype(str)
+    moved = {
+        name: None
+        if table is None
+        else table.assign(account_id=[whole.members.get(a, a) for a in table["account_id"].astype(str)])
+        for name, table in tables.items()
+    }
+    return whole, accounts[(own == top).to_numpy()], moved
 
 
 def possible_duplicates(accounts: pd.DataFrame) -> Result:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from clv.abm.options import value_table
+from clv.abm.selecting.belief import Belief, draw_belief
 from clv.abm.selecting.effects import TierEffect, odds_raised, tier_effects
 from clv.abm.wording import accounts, listed, money
 from clv.churn.plays.measured import MeasuredUplift
@@ -19,6 +20,7 @@ from clv.result import Result
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from clv.abm.loop.response import Response
     from clv.abm.selecting.once_won import Prospects
     from clv.data.settings import Tier
     from clv.value.lifetime import LifetimeValue
@@ -48,6 +50,8 @@ class IncrementalValue(Result):
     tell_apart : tuple of str or None
         What tells prospects apart; None where there are none.
     currency : str
+    belief : Belief or None
+        The draws behind `draws`, of every tier.
     """
 
     draws: np.ndarray | None
@@ -56,6 +60,7 @@ class IncrementalValue(Result):
     drivers: pd.DataFrame
     tell_apart: tuple[str, ...] | None
     currency: str
+    belief: Belief | None = field(default=None, repr=False)
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw gain against value without the programme, customers and prospects apart."""
@@ -70,6 +75,7 @@ def incremental_value(
     *,
     prospects: Prospects | None = None,
     measured: Mapping[str, MeasuredUplift] | None = None,
+    response: Response | None = None,
     win_uplift: float | Mapping[str, float] | None = None,
     cost_to_serve: float = 0.0,
     doubt: float = 0.5,
@@ -89,6 +95,8 @@ def incremental_value(
         From `clv.value_prospects`; None: customers only.
     measured : mapping of str to MeasuredUplift, optional
         Tier -> what an experiment found; the other tiers keep the study's assumption.
+    response : Response, optional
+        What is believed of all tiers after all experiments, in place of `measured`; their effects are drawn jointly.
     win_uplift : float or mapping, optional
         Relative increase of the odds that a prospect is won; None: the tier's uplift, read so.
     cost_to_serve : float
@@ -128,7 +136,7 @@ def incremental_value(
         raise SettingsError(f"cost_to_serve is {cost_to_serve}.", mend="Give 0 or more.")
     if not 0 < confidence < 1:
         raise SettingsError(f"confidence is {confidence}.", mend="Give a probability between 0 and 1.")
-    effects = tier_effects(tiers, measured=measured, win_uplift=win_uplift, doubt=doubt)
+    effects = tier_effects(tiers, measured=measured, response=response, win_uplift=win_uplift, doubt=doubt)
     table = value_table(value)
     clv = table["clv"].to_numpy(float)
     own = None if isinstance(value, pd.DataFrame) else getattr(value, "draws", None)
@@ -151,7 +159,8 @@ def incremental_value(
     best = net.argmax(axis=1)
     rows = np.arange(n + m)
     ids = pd.Index([*table.index, *ahead.index.astype(str)], name="account_id")
-    drawn = _drawn(own, None if prospects is None else prospects, effects, best, n, cost_to_serve, seed)
+    belief = draw_belief(own, prospects, effects, response, customers=n, serve=cost_to_serve, seed=seed)
+    drawn = None if belief is None else belief.net(best)
     low = high = worth = np.full(n + m, np.nan)
     if drawn is not None:
         low, high = _limits(drawn, confidence)
@@ -185,51 +194,8 @@ def incremental_value(
     kept = [name for name in ("p_alive", "expected_spend", "clv_transactions", "clv") if name in table]
     apart = None if prospects is None else prospects.tell_apart
     return IncrementalValue(
-        found, _words(found, effects, apart, currency), drawn, effects, options, table[kept], apart, currency
+        found, _words(found, effects, apart, currency), drawn, effects, options, table[kept], apart, currency, belief
     )
-
-
-def _drawn(
-    own: np.ndarray | None,
-    prospects: Prospects | None,
-    effects: list[TierEffect],
-    best: np.ndarray,
-    n: int,
-    serve: float,
-    seed: int,
-) -> np.ndarray | None:
-    """Draw net in each account's tier; None unless customers and prospects both have draws."""
-    ahead = 0 if prospects is None else len(prospects.table)
-    sizes = [] if not n else [None if own is None else own.shape]
-    if ahead:
-        assert prospects is not None
-        sizes.append(None if prospects.chances is None else prospects.chances.shape)
-    if not sizes or any(size is None for size in sizes):
-        return None
-    shapes = [size for size in sizes if size is not None]
-    if len({shape[1] for shape in shapes}) > 1 or (n and len(own) != n) or shapes[0][1] == 0:  # type: ignore[arg-type]
-        raise DataError(
-            f"draws of customers and prospects have the shapes {shapes} for {n:,} and {ahead:,} accounts.",
-            mend="Draw as many times for both.", table="value",
-        )  # fmt: skip
-    many = shapes[0][1]
-    rng = np.random.default_rng(seed)
-    out = np.empty((n + ahead, many), dtype=np.float32)
-    for place, effect in enumerate(effects):
-        uplift, win = effect.drawn(many, rng)
-        at = np.flatnonzero(best == place)
-        old, new = at[at < n], at[at >= n] - n
-        if len(old):
-            assert own is not None
-            out[old] = np.maximum(own[old], 0) * uplift.astype(np.float32) - np.float32(effect.cost)
-        if len(new):
-            assert prospects is not None
-            assert prospects.chances is not None
-            assert prospects.worth is not None
-            chance = prospects.chances[new]
-            moved = odds_raised(chance, win.astype(np.float32)) - chance
-            out[n + new] = moved * (prospects.worth[new] - np.float32(serve)) - np.float32(effect.cost)
-    return out
 
 
 def _limits(drawn: np.ndarray, confidence: float) -> tuple[np.ndarray, np.ndarray]:

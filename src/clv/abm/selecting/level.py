@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from clv.abm.propensity.columns import Columns, describe_columns
 from clv.abm.propensity.known import NOT_ATTRIBUTES
@@ -61,7 +62,9 @@ class FirmographicLevel(Result):
             return np.ones((len(accounts), draws))
         rng = np.random.default_rng(seed)
         drawn = rng.multivariate_normal(self._coefficients, self._covariance, size=draws, method="eigh")
-        return np.exp(self._matrix(accounts) @ drawn.T)
+        matrix = self._matrix(accounts)
+        with threadpool_limits(1):
+            return np.exp(matrix @ drawn.T)
 
     def _matrix(self, accounts: pd.DataFrame) -> np.ndarray:
         assert self._columns is not None
@@ -139,7 +142,7 @@ def firmographic_level(
     told = {strength: np.ones(len(money)) for strength in _STRENGTHS}
     for k in range(_FOLDS):
         train, test = fold != k, fold == k
-        encoder = columns.encoder(ranks=True).fit(taken[train])
+        encoder = columns.encoder(ranks=True, rows=int(train.sum())).fit(taken[train])
         a, b = encoder.transform(taken[train]), encoder.transform(taken[test])
         base = float(money[train].mean())
         for strength in _STRENGTHS:
@@ -149,7 +152,7 @@ def firmographic_level(
     gains = (plain - _deviance(money, told[strength])) / plain.mean()
     gain, error = float(gains.mean()), float(gains.std(ddof=1) / np.sqrt(len(gains)))
     tells = gain > 1.645 * error
-    encoder = columns.encoder(ranks=True).fit(taken)
+    encoder = columns.encoder(ranks=True, rows=len(taken)).fit(taken)
     matrix = encoder.transform(taken)
     model = _fit(matrix, money, strength)
     coefficients = np.r_[model.intercept_, model.coef_]
@@ -186,7 +189,9 @@ def _first_money(transactions: pd.DataFrame, days: float, as_of: pd.Timestamp | 
 def _fit(matrix: np.ndarray, money: np.ndarray, strength: float) -> Any:
     from sklearn.linear_model import PoissonRegressor
 
-    return PoissonRegressor(alpha=strength, solver="newton-cholesky", max_iter=200).fit(matrix, money)
+    # Threads of several libraries wait for one another here: four times the processor time for the same numbers.
+    with threadpool_limits(1):
+        return PoissonRegressor(alpha=strength, solver="newton-cholesky", max_iter=200).fit(matrix, money)
 
 
 def _deviance(actual: np.ndarray, mean: np.ndarray) -> np.ndarray:

@@ -18,6 +18,7 @@ from clv.data.units import years
 from clv.errors import DataError
 
 if TYPE_CHECKING:
+    from clv.abm.loop.response import Response
     from clv.churn.plays.measured import MeasuredUplift
     from clv.data.settings import Settings
     from clv.value.lifetime import LifetimeValue
@@ -140,6 +141,7 @@ def study_incremental(
     *,
     settings: Settings,
     measured: Mapping[str, MeasuredUplift] | None = None,
+    response: Response | None = None,
     win_uplift: float | Mapping[str, float] | None = None,
     **tables: Any,
 ) -> IncrementalValue:
@@ -151,6 +153,8 @@ def study_incremental(
         As in `study_prospects`.
     measured : mapping, optional
         Tier -> what an experiment found.
+    response : Response, optional
+        What is believed of all tiers after all experiments, in place of `measured`.
     win_uplift : float or mapping, optional
         As in `incremental_value`.
     **tables
@@ -163,7 +167,7 @@ def study_incremental(
     """
     prospects, said = study_prospects(value, purchases, spend, settings=settings, **tables)
     found = incremental_value(
-        value, settings.tiers, prospects=prospects, measured=measured, win_uplift=win_uplift,
+        value, settings.tiers, prospects=prospects, measured=measured, response=response, win_uplift=win_uplift,
         cost_to_serve=settings.selection.cost_to_serve * years(settings.horizon, settings.unit),
         seed=settings.seed, confidence=settings.confidence, currency=settings.currency,
     )  # fmt: skip

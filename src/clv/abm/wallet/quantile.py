@@ -86,6 +86,17 @@ def potential_quantiles(
     cross are put in order (Chernozhukov, Fernández-Val & Galichon 2010). The shift is split-conformal (Romano,
     Patterson & Candès 2019) over the folds.
     """
+    from threadpoolctl import threadpool_limits
+
+    # The trees are small: threads would only wait for one another.
+    with threadpool_limits(1, user_api="openmp"):
+        return _learn(frame, log_sales, customer, quantile, confidence, seed)
+
+
+def _learn(
+    frame: pd.DataFrame, log_sales: Floats, customer: NDArray[np.bool_], quantile: float, confidence: float, seed: int
+) -> Potential:
+    """Choose a method on held-out customers and foretell all accounts by it."""
     from scipy.special import ndtri
 
     columns = describe_columns(frame) if frame.shape[1] else Columns((), ())

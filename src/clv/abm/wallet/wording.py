@@ -62,8 +62,8 @@ def wallet_text(found: WalletPotential, customers: int, surveyed: int, method: s
         ceiling = int(found.table["at_ceiling"].fillna(False).sum())
         if ceiling:
             text += (
-                f" {accounts(ceiling).capitalize()} already buy as much as is estimated: their room is not nought, but "
-                "unknown."
+                f" {accounts(ceiling)} already {'buys' if ceiling == 1 else 'buy'} as much as is estimated: the room"
+                " there is not nought, but unknown."
             )
         parts.append(text)
     if len(found.errors):
