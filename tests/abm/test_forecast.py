@@ -189,7 +189,8 @@ def test_measured_responses_replace_assumptions_and_the_text_says_which():
     assert "is assumed, not measured" in forecast_roi(plan, value, prior, draws=500, **YEAR).text
     found = [Measurement(t.name, 0.0, 0.001, "E1") for t in TIERS]
     learnt = forecast_roi(plan, value, update_response(prior, found), draws=500, **YEAR)
-    assert "come from measurements" in learnt.text
+    assert "was measured against a control group, which took away" in learnt.text
+    assert "assumed, not measured" not in learnt.text
     assert learnt.table["p_positive"].iloc[0] < 0.01
     assert "does not pay for itself" in learnt.text
 
@@ -280,3 +281,66 @@ def test_pictures_can_be_drawn():
     pair = compare_roi({"a": plan, "b": plan.iloc[:30]}, value, TIERS, draws=500, **YEAR)
     assert "the chance that it is the better one" in pair.text
     assert pair.plot().get_title().startswith("Net return against a")
+
+
+def drawn_belief(prospects: bool = True):
+    """Values with draws, prospects with draws, and what tiers do to both."""
+    from types import SimpleNamespace
+
+    from clv.abm.selecting.incremental import incremental_value
+
+    g = np.random.default_rng(3)
+    ids = pd.Index([f"A{i:02d}" for i in range(30)], name="account_id")
+    own = np.exp(g.normal(7, 1, 30))[:, None] * np.exp(g.normal(0, 0.3, (30, 300)))
+    value = SimpleNamespace(table=pd.DataFrame({"clv": own.mean(axis=1)}, index=ids), draws=own.astype(np.float32))
+    new = pd.Index([f"P{i:02d}" for i in range(12)], name="account_id")
+    chances, worth = g.beta(2, 6, (12, 300)), np.exp(g.normal(8, 0.3, (12, 300)))
+    table = pd.DataFrame({"chance": chances.mean(axis=1), "once_won": worth.mean(axis=1)}, index=new)
+    table["expected"] = table["chance"] * table["once_won"]
+    ahead = SimpleNamespace(table=table, chances=chances, worth=worth, tell_apart=("size",))
+    found = incremental_value(value, TIERS, prospects=ahead if prospects else None, seed=1)
+    plan = found.tiers.sort_values("value", kind="stable").drop_duplicates("account_id", keep="last")
+    return found, plan
+
+
+SPAN = {"horizon": 12, "unit": "M", "discount_rate": 0.0}
+
+
+def test_a_forecast_of_what_is_believed_adds_up_to_the_plan():
+    """Customers and prospects, each margin once: the expected margin is that of the plan's options."""
+    found, plan = drawn_belief()
+    made = forecast_roi(plan, found, TIERS, draws=6000, seed=2, costs=Costs(sd=0.0), **SPAN)
+    total = made.table.iloc[0]
+    assert total["accounts"] == 42
+    assert total["margin"] == pytest.approx(plan["value"].sum(), rel=0.04)
+    assert total["cost"] == pytest.approx(plan["cost"].sum())
+    assert any("odds to win" in name for name in made.tornado["input"])
+    assert "odds to win a prospect is assumed" in made.text
+    # The draws of the belief itself, account by account, have the same spread.
+    from clv.abm.robust.draws import incremental_draws
+
+    direct = incremental_draws(plan, found).drawn.sum(axis=0)
+    assert made.draws["margin"].std() == pytest.approx(direct.std(), rel=0.15)
+
+
+def test_plans_by_belief_share_their_luck():
+    found, plan = drawn_belief()
+    same = compare_roi({"ours": plan, "theirs": plan.sample(frac=1, random_state=1)}, found, TIERS, draws=500, **SPAN)
+    assert same.table["difference"].abs().max() < 1e-6
+    less = compare_roi({"ours": plan, "fewer": plan.iloc[:20]}, found, TIERS, draws=2000, **SPAN).table
+    assert less["error"].iloc[1] < less["error_unpaired"].iloc[1]
+    twice = forecast_roi(plan, found, TIERS, draws=500, seed=4, **SPAN)
+    pd.testing.assert_frame_equal(twice.table, forecast_roi(plan, found, TIERS, draws=500, seed=4, **SPAN).table)
+
+
+def test_what_belief_does_not_know_is_refused():
+    found, plan = drawn_belief(prospects=False)
+    assert not any(
+        "odds to win" in name for name in forecast_roi(plan, found, TIERS, draws=200, **SPAN).tornado["input"]
+    )
+    with pytest.raises(DataError, match="has no value"):
+        forecast_roi(pd.concat([plan, plan.iloc[[0]].assign(account_id="X")]), found, TIERS, **SPAN)
+    with pytest.raises(DataError, match="nothing is known or assumed of tier 'golf'"):
+        forecast_roi(plan.assign(tier="golf"), found, TIERS, **SPAN)
+    with pytest.raises(SettingsError, match="horizon"):
+        forecast_roi(plan, found, TIERS)

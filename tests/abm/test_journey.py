@@ -7,8 +7,10 @@ import pandas as pd
 import pytest
 
 from clv.abm.channels import channel_returns
-from clv.abm.journey import deal_funnel, stage_velocity
+from clv.abm.journey import deal_funnel
 from clv.abm.managers import manager_effects
+from clv.abm.stage_log import stage_log, stage_order
+from clv.abm.velocity import stage_velocity
 from clv.errors import DataError, FitError, SettingsError
 
 DEALS = pd.DataFrame(
@@ -131,6 +133,10 @@ def test_costs_by_stage_and_their_faults():
     staged = pd.DataFrame({"channel": "web", "stage": ["education", "first contact"], "cost": [100.0, 300.0]})
     found = channel_returns(staged, TOUCHES, WON, WORTH, **YEAR)
     assert found.stages["cost_per_won"].tolist() == [25.0, 75.0]
+    assert found.stages["cac"].tolist() == [25.0, 100.0]
+    assert found.stages["clv_to_cac"].tolist() == [20.0, 5.0]
+    assert found.stages["payback"].iloc[-1] == pytest.approx(found.table["payback"].iloc[-1])
+    assert found.cells["cost"].sum() == 400
     with pytest.raises(DataError, match="golf"):
         channel_returns(staged.assign(stage="golf"), TOUCHES, WON, WORTH, **YEAR)
     with pytest.raises(DataError, match="without cost there is no CAC"):
@@ -231,5 +237,139 @@ def test_pictures_can_be_drawn():
 
     mpl.use("Agg")
     assert deal_funnel(DEALS, PROGRAMME, as_of="2025-06-30").plot().get_title() == "Deals won over time"
-    assert channel_returns(SPENT, TOUCHES, WON, WORTH, **YEAR).plot().get_title() == "CLV : CAC by channel"
+    assert (
+        channel_returns(SPENT, TOUCHES, WON, WORTH, **YEAR).plot().get_title() == "CLV : CAC by channel, 90% interval"
+    )
     assert "Managers" in manager_effects(managed(1)[0]).plot().get_title()
+
+
+ENTRIES = pd.DataFrame(
+    [
+        ("D1", "qualification", "2025-01-10"), ("D1", "proposal", "2025-01-20"), ("D1", "qualification", "2025-01-25"),
+        ("D1", "proposal", "2025-01-30"), ("D2", "proposal", "2024-12-11"), ("D2", "qualification", "2024-12-01"),
+        ("D3", "qualification", "2025-02-01"), ("D3", "negotiation", "2025-03-01"), ("D9", "proposal", "2025-01-01"),
+    ],
+    columns=["opportunity_id", "stage", "entered"],
+).assign(entered=lambda d: pd.to_datetime(d["entered"]))  # fmt: skip
+DATED = DEALS.assign(created=pd.to_datetime(DEALS["created"]), closed=pd.to_datetime(DEALS["closed"]))
+
+
+def test_entries_become_stays_with_their_end():
+    log = stage_log(ENTRIES, DATED, PROGRAMME, order=["qualification", "proposal", "negotiation"], as_of="2025-06-30")
+    assert log.attrs["clv"]["unknown"] == 1  # D9 is no deal
+    first = log[log["opportunity_id"] == "D1"]
+    assert first["exit"].tolist() == ["on", "back", "on", "on"]  # back once, then won
+    assert first["left"].tolist()[-1] == pd.Timestamp("2025-02-09")
+    assert (log["group"][log["opportunity_id"] == "D1"] == "1:1, treatment").all()
+    assert log.loc[log["opportunity_id"] == "D2", "exit"].tolist() == ["on", "lost"]
+    open_deal = log[log["opportunity_id"] == "D3"]
+    assert open_deal["exit"].tolist()[0] == "on"  # a stage may be skipped
+    assert pd.isna(open_deal["left"].iloc[-1])
+    # What is known on an earlier day: D1 was not won yet, and stood in the proposal.
+    early = stage_log(ENTRIES, DATED, as_of="2025-02-01")
+    assert pd.isna(early.loc[early["opportunity_id"] == "D1", "exit"].iloc[-1])
+    assert early["entered"].max() <= pd.Timestamp("2025-02-01")
+
+
+def test_the_order_of_stages_is_what_deals_do():
+    assert stage_order(ENTRIES) == ["qualification", "proposal", "negotiation"]
+    assert stage_order(None, DATED) == ["qualification", "proposal", "negotiation"]
+    assert stage_order(None, DATED.assign(stage="dreaming")) == []
+    assert stage_order(None) == []
+
+
+@pytest.mark.parametrize(
+    ("day", "said"), [("2024-01-01", "before it was opened"), ("2026-01-01", "after it was closed")]
+)
+def test_stages_outside_the_deal_are_refused(day, said):
+    wrong = ENTRIES.assign(entered=ENTRIES["entered"].where(ENTRIES.index != 1, pd.Timestamp(day)))
+    with pytest.raises(DataError, match=f"'D1' entered 'proposal' {said}"):
+        stage_log(wrong, DATED)
+
+
+def test_who_goes_on_is_told_from_who_is_lost():
+    """Half leave at rate 1/20 a day, 60 % of them on; within 90 days that is known in closed form."""
+    g, n = np.random.default_rng(8), 4000
+    groups = ["1:1, treatment", "1:few, treatment", "1:1, control", "no programme"]
+    entered = pd.Timestamp("2024-01-01") + pd.to_timedelta(g.integers(0, 300, n), "D")
+    stays = g.exponential(20, n).round()
+    log = pd.DataFrame({"opportunity_id": [f"D{i}" for i in range(n)], "stage": "proposal", "entered": entered,
+                        "left": entered + pd.to_timedelta(stays, "D"),
+                        "exit": np.where(g.random(n) < 0.6, "on", "lost"),
+                        "group": np.tile(groups, n // 4)})  # fmt: skip
+    found = stage_velocity(log, by="group", as_of="2024-11-15").table.set_index("group")
+    assert list(found.index) == ["1:1, treatment", "1:1, control", "1:few, treatment", "all tiers, treatment",
+                                 "all tiers, control", "no programme", "all"]  # fmt: skip
+    whole = found.loc["all"]
+    truth = 0.6 * (1 - np.exp(-90.5 / 20))
+    assert whole["on_lower"] < truth < whole["on_upper"]
+    assert whole["median"] == pytest.approx(20 * np.log(2), abs=1.5)
+    assert found.loc["all tiers, treatment", "stays"] == n // 2
+    assert "Fewest go on from proposal" in stage_velocity(log, by="group", as_of="2024-11-15").text
+
+
+def test_a_short_window_is_warned_of():
+    said = deal_funnel(DEALS, PROGRAMME, as_of="2025-01-20").text
+    assert "nothing is worth measuring before a month" in said
+    slow = DEALS.assign(closed=DEALS["closed"].where(DEALS["outcome"] != "won", "2025-06-29"))
+    assert "short against a sales cycle" in deal_funnel(slow, PROGRAMME, as_of="2025-06-30").text
+
+
+def test_tiers_are_also_put_together():
+    two = PROGRAMME.assign(tier=["1:1", "1:few", "1:1"])
+    found = deal_funnel(DEALS, two, as_of="2025-06-30").table.set_index("group")
+    both = found.loc[["1:1, treatment", "1:few, treatment"], ["opened", "won", "lost"]].sum()
+    assert found.loc["all tiers, treatment", ["opened", "won", "lost"]].tolist() == both.tolist()
+
+
+def test_what_accounts_brought_since_they_were_won_counts():
+    margins = pd.DataFrame({"account_id": ["a", "a", "b"], "margin": [100.0, 50.0, 80.0],
+                            "date": ["2025-02-01", "2025-08-01", "2025-03-01"]})  # fmt: skip
+    found = channel_returns(SPENT, TOUCHES, WON, WORTH, margins=margins, as_of="2025-12-31", discount_rate=0.0)
+    assert found.measured
+    assert found.table.iloc[-1]["value"] == pytest.approx(2000 + 230)
+    with pytest.raises(SettingsError, match="discount_rate"):
+        channel_returns(SPENT, TOUCHES, WON, WORTH, margins=margins)
+    general = pd.concat([SPENT, pd.DataFrame({"channel": [None], "cost": [100.0]})])
+    told = channel_returns(general, TOUCHES, WON, WORTH, **YEAR)
+    assert told.general == 100
+    assert told.table.iloc[-1]["cost"] == 1300
+    assert told.table.iloc[:-1]["cost"].sum() == 1200
+    assert "belongs to no channel" in told.text
+
+
+def test_the_interval_of_a_ratio_covers_and_the_verdict_follows_it():
+    """Accounts won by one channel are worth 100 on average; it costs 100 each: the ratio is 1."""
+    held = 0
+    for seed in range(120):
+        g = np.random.default_rng(seed)
+        n = int(g.poisson(60))
+        ids = [f"A{i}" for i in range(n)]
+        worth = pd.DataFrame({"clv": 100 * np.exp(g.normal(0, 0.8, n) - 0.32)}, index=pd.Index(ids, name="account_id"))
+        won = pd.DataFrame({"account_id": ids, "date": "2025-02-01"})
+        touch = pd.DataFrame({"account_id": ids, "channel": "web", "date": "2025-01-01"})
+        found = channel_returns(
+            pd.DataFrame({"channel": ["web"], "cost": [6000.0]}), touch, won, worth, seed=seed, **YEAR
+        )
+        row = found.table.iloc[0]
+        held += row["lower"] <= 1 <= row["upper"]
+        expected = "pays" if row["lower"] > 1 else "does not pay" if row["upper"] < 1 else "cannot be told"
+        assert row["verdict"] == expected
+    assert 0.82 <= held / 120 <= 0.97
+
+
+def test_managers_of_whom_nothing_is_known_are_not_called_equal():
+    """Where the variance between managers is estimated as 0, the intervals still hold what they promise."""
+    held, boundary = [], 0
+    for seed in range(150):
+        g = np.random.default_rng(seed)
+        skill = 4 * g.standard_normal(6)
+        manager = np.repeat(np.arange(6), 8)
+        y = skill[manager] + 15 * g.standard_normal(48)
+        data = pd.DataFrame({"margin": y, "manager": [f"M{m}" for m in manager], "arm": ["treatment", "control"] * 24})
+        found = manager_effects(data)
+        boundary += found.sd_manager == 0
+        held.append(((found.table["lower"] < skill) & (skill < found.table["upper"])).mean())
+        assert found.sd_upper >= found.sd_manager
+    assert boundary > 20
+    assert np.mean(held) >= 0.85

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         ReservedHours,
         TierShare,
     )
+    from clv.abm.allocation.lot import RandomisedPlan, allocate_with_holdout
     from clv.abm.allocation.verify import Check, verify
     from clv.abm.options import tier_options
     from clv.abm.response.adbudg import Adbudg, adbudg_from_judgement
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from clv.abm.response.spending import allocate_spend
     from clv.abm.robust.curse import optimisers_curse
     from clv.abm.robust.draws import option_draws
+    from clv.abm.robust.sensitivity import tier_sensitivity
     from clv.abm.robust.uncertainty import allocate_under_uncertainty
     from clv.abm.selecting.backtest import selection_backtest
     from clv.abm.selecting.groups import possible_duplicates, roll_up
@@ -51,6 +53,7 @@ _EXPORTS = {
     "MarginCap": "clv.abm.allocation.limits",
     "MustHave": "clv.abm.allocation.limits",
     "MustNot": "clv.abm.allocation.limits",
+    "RandomisedPlan": "clv.abm.allocation.lot",
     "ReservedHours": "clv.abm.allocation.limits",
     "Selection": "clv.abm.selection",
     "TierShare": "clv.abm.allocation.limits",
@@ -58,6 +61,7 @@ _EXPORTS = {
     "allocate_spend": "clv.abm.response.spending",
     "allocate_tiers": "clv.abm.tiers",
     "allocate_under_uncertainty": "clv.abm.robust.uncertainty",
+    "allocate_with_holdout": "clv.abm.allocation.lot",
     "compare_allocations": "clv.abm.allocation.compare",
     "fit_adbudg": "clv.abm.response.fit",
     "incremental_value": "clv.abm.selecting.incremental",
@@ -73,6 +77,7 @@ _EXPORTS = {
     "study_incremental": "clv.abm.selecting.study",
     "tier_frontier": "clv.abm.allocation.frontier",
     "tier_options": "clv.abm.options",
+    "tier_sensitivity": "clv.abm.robust.sensitivity",
     "value_prospects": "clv.abm.selecting.once_won",
     "verify": "clv.abm.allocation.verify",
 }
@@ -90,6 +95,7 @@ __all__ = [
     "MarginCap",
     "MustHave",
     "MustNot",
+    "RandomisedPlan",
     "ReservedHours",
     "Selection",
     "TierShare",
@@ -97,6 +103,7 @@ __all__ = [
     "allocate_spend",
     "allocate_tiers",
     "allocate_under_uncertainty",
+    "allocate_with_holdout",
     "compare_allocations",
     "fit_adbudg",
     "incremental_value",
@@ -112,6 +119,7 @@ __all__ = [
     "study_incremental",
     "tier_frontier",
     "tier_options",
+    "tier_sensitivity",
     "value_prospects",
     "verify",
 ]

@@ -11,7 +11,9 @@ import pandas as pd
 
 from clv.abm.forecast.timing import Timing
 from clv.abm.options import value_table
+from clv.abm.won import margin_curve, payback_months, value_since_won
 from clv.abm.wording import listed, money
+from clv.data.tables import ACQUISITION_STAGES
 from clv.errors import DataError, SettingsError
 from clv.result import Result
 
@@ -22,8 +24,6 @@ if TYPE_CHECKING:
     from clv.value.lifetime import LifetimeValue
 
 Date = dt.date | str | pd.Timestamp
-#: steps on the way to an account (rule B2), first step first.
-ACQUISITION_STAGES = ("analysis", "preparation", "education", "first contact", "follow-up", "acquisition")
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,31 +34,42 @@ class ChannelReturns(Result):
     ----------
     table : pandas.DataFrame
         One row a channel, and "all": channel, cost, won (accounts credited; parts of accounts under "even"), value
-        (their CLV), cac (cost ÷ won; infinite where none was won), clv_to_cac, payback (months until the margin of an
-        average account won has made up for its cost; infinite where it does not within the horizon).
+        (their CLV), cac (cost ÷ won; infinite where none was won), clv_to_cac with lower and upper (had other accounts
+        been won in its place; cost taken as it is), payback (months until the margin of an average account won has
+        made up for its cost; infinite where it does not within what is known), verdict (pays, does not pay, cannot be
+        told).
     stages : pandas.DataFrame
-        One row an acquisition stage: stage, cost, share, cost_per_won; empty where costs are not told by stage.
+        One row an acquisition stage: stage, cost, share, cost_per_won; up to and with this stage cac, clv_to_cac and
+        payback. Empty where costs are not told by stage.
+    cells : pandas.DataFrame
+        One row a channel and stage: channel, stage, cost, share; empty likewise.
     unassigned : int
         Accounts won without a touch before: in "all", in no channel.
+    general : float
+        Cost of no channel: in "all" only.
+    measured : bool
+        The payback is what accounts really brought; else an even pace of their value is assumed.
+    confidence : float
+    currency : str
     """
 
     stages: pd.DataFrame
+    cells: pd.DataFrame
     unassigned: int
+    general: float
+    measured: bool
+    confidence: float
     currency: str = field(default="")
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw CLV : CAC by channel."""
-        import seaborn as sns
+        """Draw CLV : CAC by channel with its interval."""
+        from clv.abm.experiments.pictures import effects
 
-        from clv.abm.experiments.pictures import axes
-
-        ax = axes(ax)
         shown = self.table[np.isfinite(self.table["clv_to_cac"])]
-        ax.barh(shown["channel"], shown["clv_to_cac"], color=sns.color_palette("colorblind")[0])
+        shown = shown.assign(label=shown["channel"], effect=shown["clv_to_cac"])
+        ax = effects(shown, f"CLV : CAC by channel, {self.confidence:.0%} interval", "", ax)
         ax.axvline(1, color="0.4", linewidth=0.8, linestyle="--")
-        ax.invert_yaxis()
-        ax.set(xlabel="value of an account won ÷ cost to win it", ylabel="", title="CLV : CAC by channel")
-        sns.despine(ax=ax, left=True)
+        ax.set_xlabel("value of accounts won ÷ cost to win them (1: just paid for)")
         return ax
 
 
@@ -70,9 +81,14 @@ def channel_returns(
     *,
     credit: Literal["first", "last", "even"] = "even",
     window: float = 365.0,
+    margins: pd.DataFrame | None = None,
+    as_of: Date | None = None,
     horizon: float | None = None,
     unit: Unit | None = None,
     discount_rate: float | None = None,
+    draws: int = 500,
+    seed: int = 0,
+    confidence: float = 0.9,
     currency: str = "",
 ) -> ChannelReturns:
     """Set the cost of winning accounts against what they are worth.
@@ -80,7 +96,8 @@ def channel_returns(
     Parameters
     ----------
     costs : pandas.DataFrame
-        channel, cost: what was spent on winning accounts in the period of `won`; stage, if told by acquisition stage.
+        cost and channel (empty: of no channel): what was spent on winning accounts in the period of `won`; stage, if
+        told by acquisition stage. `clv.reconcile_costs` makes it.
     touches : pandas.DataFrame
         account_id, date, channel.
     won : pandas.DataFrame
@@ -91,8 +108,17 @@ def channel_returns(
         Which touches before the win get it: the first, the last, or all alike.
     window : float
         Days before the win in which a touch counts.
+    margins : pandas.DataFrame, optional
+        account_id, date, margin of purchases. With it an account's value is what it has brought since it was won and
+        what it is expected to bring (`clv.abm.won.value_since_won`), and the payback is the one that was seen. None:
+        `value` is taken to be of the day on which an account was won, and to come in evenly over the horizon.
+    as_of : date, optional
+        The last day known, with `margins`; None: their last.
     horizon, unit, discount_rate : optional
-        Of the values, for the payback; needed where `value` is a table.
+        Of the values; needed where `value` is a table (with `margins` the rate alone).
+    draws, seed : int
+        Poisson bootstrap of the accounts won.
+    confidence : float
     currency : str
 
     Returns
@@ -107,29 +133,83 @@ def channel_returns(
     Notes
     -----
     Credit is bookkeeping, not cause: an account might have come without the channel. What a channel adds is for an
-    experiment to say. Margin is taken to come in evenly over the horizon.
+    experiment to say. A cost per lead is not computed: a lead is worth what comes of it (rule B2).
     """
     _check(costs, touches, won, credit, window)
+    if draws < 2 or not 0 < confidence < 1:
+        raise SettingsError("draws or confidence are out of range.", mend="Use 500 and 0.9.")
     if not isinstance(value, pd.DataFrame):
         horizon, unit, discount_rate = value.horizon, value.unit, value.discount_rate  # type: ignore[assignment]
-    if horizon is None or unit is None or discount_rate is None:
-        raise SettingsError("horizon, unit and discount_rate of the values are not known.", mend="Give them.")
-    timing = Timing(horizon, unit, discount_rate)
-    clv = value_table(value)["clv"]
+    timing = None
+    if margins is None:
+        if horizon is None or unit is None or discount_rate is None:
+            raise SettingsError("horizon, unit and discount_rate of the values are not known.", mend="Give them.")
+        timing = Timing(horizon, unit, discount_rate)
+    elif discount_rate is None:
+        raise SettingsError("discount_rate is not known.", mend="Give it.")
+    ids = won["account_id"].astype(str)
+    clv = value_table(value)["clv"].reindex(ids).fillna(0.0)
+    if margins is not None:
+        end = pd.Timestamp(as_of) if as_of is not None else pd.to_datetime(margins["date"]).max()
+        known = value_table(value)
+        clv = value_since_won(margins, won, known, as_of=end, discount_rate=float(discount_rate or 0.0))["clv"]
     share = _credits(touches, won, credit, window)
-    worth = clv.reindex(won["account_id"].astype(str)).fillna(0.0)
-    spent = costs.groupby(costs["channel"].astype(str))["cost"].sum()
-    credited = share.groupby("channel")["share"].sum()
-    brought = (share["share"] * worth.reindex(share["account_id"]).to_numpy()).groupby(share["channel"]).sum()
-    names = sorted(set(spent.index) | set(credited.index))
-    sums = pd.DataFrame({"cost": spent, "won": credited, "value": brought}, index=names).fillna(0.0)
-    rows = [_row(name, *(float(x) for x in sums.loc[name]), timing=timing) for name in names]
-    rows.append(_row("all", float(spent.sum()), float(len(won)), float(worth.sum()), timing=timing))
-    table = pd.DataFrame(rows)
-    stages = _stages(costs, len(won))
+    parts = share.groupby(["channel", "account_id"])["share"].sum()
+    spent = costs.groupby(costs["channel"])["cost"].sum().rename(index=str)
+    names = sorted(set(spent.index) | set(parts.index.get_level_values("channel")))
+    lots = np.random.default_rng(seed).poisson(1.0, (draws, len(ids)))
+    rows = []
+    for name in [*names, "all"]:
+        own = pd.Series(1.0, index=ids) if name == "all" else _part(parts, name, ids)
+        cost = float(costs["cost"].sum() if name == "all" else spent.get(name, 0.0))
+        credited = own.to_numpy() * clv.reindex(ids).to_numpy()
+        cac = cost / own.sum() if own.sum() > 0 else (np.inf if cost > 0 else np.nan)
+        ends = np.quantile(lots @ credited, [(1 - confidence) / 2, (1 + confidence) / 2]) / cost if cost > 0 else _NONE
+        if margins is not None:
+            payback = payback_months(margin_curve(margins, won, own, as_of=end), cac) if own.sum() > 0 else np.inf
+        else:
+            payback = _even_payback(float(own.sum()), float(credited.sum()), cac, timing)
+        rows.append(
+            {
+                "channel": name, "cost": cost, "won": float(own.sum()), "value": float(credited.sum()), "cac": cac,
+                "clv_to_cac": float(credited.sum()) / cost if cost > 0 else np.nan,
+                "lower": float(ends[0]), "upper": float(ends[1]), "payback": payback if cost > 0 else np.nan,
+                "verdict": _verdict(*ends),
+            }
+        )  # fmt: skip
+    stages, cells = _stages(costs, len(won))
+
+    def back(cac: float) -> float:
+        if margins is None:
+            return _even_payback(float(len(won)), float(clv.sum()), cac, timing)
+        return payback_months(whole, cac)
+
+    whole = margin_curve(margins, won, as_of=end) if margins is not None else pd.DataFrame()
+    each = float(clv.sum()) / len(won) if len(won) else 0.0
+    so_far = stages["cost_per_won"].cumsum().astype(float)
+    stages = stages.assign(cac=so_far, clv_to_cac=each / so_far.where(so_far > 0), payback=[back(x) for x in so_far])
+    general = float(costs.loc[costs["channel"].isna(), "cost"].sum())
     left = len(won) - share["account_id"].nunique()
-    draft = ChannelReturns(table, "", stages, left, currency)
+    draft = ChannelReturns(
+        pd.DataFrame(rows), "", stages, cells, left, general, margins is not None, confidence, currency
+    )
     return replace(draft, text=_text(draft, credit))
+
+
+_NONE = (np.nan, np.nan)
+
+
+def _part(parts: pd.Series, name: str, ids: pd.Series) -> pd.Series:
+    """Part of each account's win that a channel is credited with."""
+    known = name in parts.index.get_level_values("channel")
+    found = parts.xs(name, level="channel") if known else pd.Series(dtype=float)
+    return found.reindex(ids).fillna(0.0)
+
+
+def _verdict(lower: float, upper: float) -> str:
+    if not np.isfinite(lower):
+        return "nothing spent"
+    return "pays" if lower > 1 else "does not pay" if upper < 1 else "cannot be told"
 
 
 def _check(costs: pd.DataFrame, touches: pd.DataFrame, won: pd.DataFrame, credit: str, window: float) -> None:
@@ -146,8 +226,6 @@ def _check(costs: pd.DataFrame, touches: pd.DataFrame, won: pd.DataFrame, credit
         row = int(np.argmax(~(np.isfinite(spent) & (spent >= 0)))) + 1 if len(spent) else None
         raise DataError("what was spent is not known.", table="costs", column="cost", row=row,
                         mend="Give 0 or more for each channel: without cost there is no CAC.")  # fmt: skip
-    if costs["channel"].isna().any():
-        raise DataError("is empty.", table="costs", column="channel", mend="Name the channel.")
     twice = won["account_id"].astype(str).duplicated().to_numpy()
     if twice.any():
         raise DataError("an account was won twice.", table="won", column="account_id", row=int(np.argmax(twice)) + 1,
@@ -173,46 +251,62 @@ def _credits(touches: pd.DataFrame, won: pd.DataFrame, credit: str, window: floa
     return known.assign(share=1.0 / count)
 
 
-def _row(name: str, cost: float, won: float, value: float, *, timing: Timing) -> dict[str, object]:
-    cac = cost / won if won > 0 else (np.inf if cost > 0 else np.nan)
-    ratio = value / cost if cost > 0 else np.nan
-    each = np.array([value / won]) if won > 0 else np.zeros(1)
-    payback = float(timing.payback(each, np.array([cac]))[0]) if won > 0 else (np.inf if cost > 0 else np.nan)
-    return {"channel": name, "cost": cost, "won": won, "value": value, "cac": cac, "clv_to_cac": ratio,
-            "payback": payback}  # fmt: skip
+def _even_payback(won: float, value: float, cac: float, timing: Timing | None) -> float:
+    """Months until an even pace of the value has made up for the cost."""
+    if won <= 0 or timing is None:
+        return np.inf
+    return float(timing.payback(np.array([value / won]), np.array([cac]))[0])
 
 
-def _stages(costs: pd.DataFrame, won: int) -> pd.DataFrame:
-    columns = ["stage", "cost", "share", "cost_per_won"]
-    if "stage" not in costs.columns:
-        return pd.DataFrame(columns=columns)
+def _stages(costs: pd.DataFrame, won: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    columns, cells = ["stage", "cost", "share", "cost_per_won"], ["channel", "stage", "cost", "share"]
+    if "stage" not in costs.columns or costs["stage"].isna().all():
+        return pd.DataFrame(columns=columns), pd.DataFrame(columns=cells)
     unknown = sorted(set(costs["stage"].dropna().astype(str)) - set(ACQUISITION_STAGES))
-    if unknown or costs["stage"].isna().any():
+    if unknown:
         raise DataError(
-            f"{unknown[0]!r} is no acquisition stage." if unknown else "is empty.",
+            f"{unknown[0]!r} is no acquisition stage.",
             table="costs", column="stage", mend=f"Use {', '.join(ACQUISITION_STAGES)}.",
         )  # fmt: skip
-    spent = costs.groupby(costs["stage"].astype(str))["cost"].sum()
-    rows = [(s, float(spent[s]), float(spent[s] / max(spent.sum(), 1e-300)), float(spent[s] / won) if won else np.inf)
-            for s in ACQUISITION_STAGES if s in spent.index]  # fmt: skip
-    return pd.DataFrame(rows, columns=columns)
+    label = costs["stage"].fillna("not said").astype(str)
+    order = [s for s in (*ACQUISITION_STAGES, "not said") if s in set(label)]
+    spent, whole = costs.groupby(label)["cost"].sum(), max(float(costs["cost"].sum()), 1e-300)
+    rows = [(s, float(spent[s]), float(spent[s]) / whole, float(spent[s] / won) if won else np.inf) for s in order]
+    both = costs["cost"].groupby([costs["channel"].fillna("no channel").astype(str), label]).sum()
+    pairs = [(c, s, float(both[c, s]), float(both[c, s]) / whole) for c in sorted(set(both.index.get_level_values(0)))
+             for s in order if (c, s) in both.index]  # fmt: skip
+    return pd.DataFrame(rows, columns=columns), pd.DataFrame(pairs, columns=cells)
 
 
 def _text(found: ChannelReturns, credit: str) -> str:
-    total = found.table.iloc[-1]
+    total, currency = found.table.iloc[-1], found.currency
     if total["won"] == 0:
-        return f"{money(total['cost'], found.currency)} was spent and no account was won: there is no CAC yet."
-    pays = f" and is paid back after {total['payback']:.1f} months" if np.isfinite(total["payback"]) else ""
+        return f"{money(total['cost'], currency)} was spent and no account was won: there is no CAC yet."
+    if not total["cost"] > 0:
+        return f"{total['won']:,.0f} accounts were won and nothing was spent on it: there is no CAC."
+    pays = f", and paid back after {total['payback']:.1f} months" if np.isfinite(total["payback"]) else ""
+    if not pays and found.measured:
+        pays = ", and not paid back yet by what it has brought"
     said = (
-        f"Winning {total['won']:,.0f} accounts cost {money(total['cost'], found.currency)}:"
-        f" {money(total['cac'], found.currency)} each. One is worth {total['clv_to_cac']:.1f} times that{pays}."
+        f"Winning {total['won']:,.0f} accounts cost {money(total['cost'], currency)}: {money(total['cac'], currency)}"
+        f" each. One is worth {total['clv_to_cac']:.1f} times that ({found.confidence:.0%}: {total['lower']:.1f} to"
+        f" {total['upper']:.1f}){pays}."
     )
     channels = found.table.iloc[:-1]
-    dear = channels[channels["clv_to_cac"] < 1]
-    if len(dear):
-        said += f" Costs more than its accounts are worth: {listed(list(dear['channel']))}."
+    for verdict, words in (
+        ("does not pay", "Costs more than its accounts are worth: {}."),
+        ("cannot be told", "Whether it pays cannot be told: {}."),
+    ):
+        named = [f"{row['channel']} ({row['clv_to_cac']:.1f}; {row['lower']:.1f} to {row['upper']:.1f})"
+                 for row in channels[channels["verdict"] == verdict].to_dict("records")]  # fmt: skip
+        said += " " + words.format(listed(named)) if named else ""
+    if len(found.stages):
+        top = found.stages.sort_values("cost", ascending=False, kind="stable").iloc[0]
+        said += f" Most is spent on {top['stage']}: {top['share']:.0%}."
     how = {"first": "the first touch", "last": "the last touch", "even": "all touches alike"}[credit]
     said += f" Wins are credited to {how} before them, which is bookkeeping and says nothing of cause."
+    if found.general:
+        said += f" {money(found.general, currency)} belongs to no channel and counts in the whole only."
     if found.unassigned:
         said += f" {found.unassigned} were won without a touch before."
     return said

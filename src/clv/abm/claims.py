@@ -74,4 +74,7 @@ def show_claims(own: dict[str, str] | None = None) -> Claims:
         f"{len(table)} claims of surveys and vendors; {beside} have a finding of this study beside them. As far as is"
         " known none was measured against a control group, those who answered chose to, and none enters a number here."
     )
+    sources = table["source"].unique()
+    if len(sources) == 1:
+        text += f" Named as source: {sources[0]}."
     return Claims(table, text)

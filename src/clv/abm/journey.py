@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from clv.abm.loop.evidence import tuples
+from clv.abm.experiments.history import sales_cycle
+from clv.abm.experiments.outcomes import EARLIEST
 from clv.abm.wording import listed
 from clv.churn.contracts.competing_risks import competing_risks
 from clv.churn.proportions import proportion_interval
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 Date = dt.date | str | pd.Timestamp
 #: the sales process of the samples, first stage first; a won deal has passed all of them.
 STAGES = ("qualification", "proposal", "negotiation")
+#: several tiers together.
+ALL_TIERS = "all tiers"
+#: decided deals below which a share says little.
+FEW = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,10 +37,11 @@ class DealFunnel(Result):
     Attributes
     ----------
     table : pandas.DataFrame
-        One row a group: group, opened, open, won, lost, win_rate (won of decided) with lower and upper, p_won_half_year
-        (probability that a deal is won within 182 days of its opening; deals still open are censored, lost ones a
-        competing end) with its interval, days_to_close (Kaplan-Meier median of the time to any end; infinite where
-        fewer than half have ended), amount_won.
+        One row a group (tier and arm; all tiers together, where there are several; no programme): group, opened, open,
+        won, lost, win_rate (won of decided) with lower and upper, p_won_half_year (probability that a deal is won
+        within 182 days of its opening; deals still open are censored, lost ones a competing end) with its interval,
+        days_to_close (Kaplan-Meier median of the time to any end; infinite where fewer than half have ended),
+        amount_won.
     stages : pandas.DataFrame
         One row a group and stage: group, stage, reached, passed (went on to the next one, or was won), share (passed of
         those whose passing or stopping is known), lower, upper, stopped (lost there), open (still there).
@@ -51,12 +57,23 @@ class DealFunnel(Result):
     confidence: float
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the share of deals won by days since their opening, a line a group."""
-        from clv.abm.experiments.pictures import curves
+        """Draw the share of deals won by days since their opening: all tiers together, where there are several."""
+        import seaborn as sns
 
-        shown = self.curves.assign(share=100 * self.curves["incidence"])
-        labels = ("days since the deal was opened", "% won")
-        return curves(shown, x="time", y="share", by="group", title="Deals won over time", labels=labels, ax=ax)
+        from clv.abm.experiments.pictures import axes
+
+        ax = axes(ax)
+        names = list(self.table["group"])
+        whole = [name for name in names if name.startswith(ALL_TIERS)]
+        for colour, name in zip(sns.color_palette("colorblind", len(names)), names, strict=True):
+            if whole and name not in (*whole, "no programme"):
+                continue
+            curve = self.curves[self.curves["group"] == name]
+            ax.step([0.0, *curve["time"]], [0.0, *(100 * curve["incidence"])], where="post", color=colour, label=name)
+        ax.set(title="Deals won over time", xlabel="days since the deal was opened", ylabel="% won")
+        ax.legend(frameon=False)
+        sns.despine(ax=ax)
+        return ax
 
 
 def deal_funnel(
@@ -96,22 +113,24 @@ def deal_funnel(
     -----
     Win rates of decided deals favour what closes fast; `p_won_half_year` does not (Aalen & Johansen 1978, with lost
     as the competing end and open deals censored). The table holds a deal's last stage only, so that time within a stage
-    is not known from it: `stage_velocity` takes a log of stages.
+    is not known from it: `clv.stage_velocity` takes a log of stages.
     """
     if not 0 < confidence < 1:
         raise SettingsError(f"confidence = {confidence!r}.", mend="Give a probability between 0 and 1.")
     deals, end = _deals(opportunities, stages, as_of)
-    deals["group"] = _groups(deals, programmes)
-    order = _order(deals["group"], programmes)
+    deals["group"] = programme_groups(deals, programmes)
     rows, steps, lines, notes = [], [], [], []
-    for name in order:
-        mine = deals[deals["group"] == name]
+    for name, members in _order(deals["group"], programmes).items():
+        mine = deals[deals["group"].isin(members)]
         row, curve = _row(name, mine, end, confidence)
         rows.append(row)
         lines.append(curve.assign(group=name))
         steps.append(_stages(name, mine, list(stages), confidence))
-        if row["won"] + row["lost"] < 20:
-            notes.append(f"{name}: {row['won'] + row['lost']} decided deals are few; mind the intervals")
+    few = sum(row["won"] + row["lost"] < FEW for row in rows)
+    if few:
+        where = f"{few} of {len(rows)} groups" if len(rows) > 1 else "all"
+        notes.append(f"fewer than {FEW} deals are decided in {where}: mind the intervals")
+    notes += _short_window(deals, programmes, end)
     curves = pd.concat(lines, ignore_index=True)[["group", "time", "incidence", "lower", "upper"]]
     draft = DealFunnel(pd.DataFrame(rows), "", pd.concat(steps, ignore_index=True), curves, notes, confidence)
     return replace(draft, text=_text(draft, end))
@@ -160,7 +179,8 @@ def _deals(opportunities: pd.DataFrame, stages: Sequence[str], as_of: Date | Non
     return deals, end
 
 
-def _groups(deals: pd.DataFrame, programmes: pd.DataFrame | None) -> pd.Series:
+def programme_groups(deals: pd.DataFrame, programmes: pd.DataFrame | None) -> pd.Series:
+    """Label each deal with tier and arm of its account if it was opened from the start on, else "no programme"."""
     if programmes is None:
         return pd.Series("all", index=deals.index)
     for name in ("account_id", "tier", "arm", "start"):
@@ -176,10 +196,46 @@ def _groups(deals: pd.DataFrame, programmes: pd.DataFrame | None) -> pd.Series:
     return pd.Series(np.where(inside, label.to_numpy(), "no programme"), index=deals.index)
 
 
-def _order(groups: pd.Series, programmes: pd.DataFrame | None) -> list[str]:
+def _short_window(deals: pd.DataFrame, programmes: pd.DataFrame | None, end: pd.Timestamp) -> list[str]:
+    """Say where too little time has passed since the start of a programme (rule D6)."""
+    if programmes is None:
+        return []
+    begun = pd.to_datetime(programmes["start"])
+    begun = begun[begun <= end]
+    if begun.empty:
+        return ["no programme had begun"]
+    days, cycle = (end - begun.max()).days + 1, sales_cycle(deals)
+    if days < EARLIEST:
+        return [f"only {days} days have passed since the start: nothing is worth measuring before a month"]
+    if cycle > 0 and days < 2 * cycle:
+        return [
+            f"{days} days since the start are short against a sales cycle of {cycle:.0f} days: many deals that the"
+            " programme began are still open"
+        ]
+    return []
+
+
+def group_rank(group: str) -> tuple[bool, str, bool]:
     """Tiers by name, treated before controls, the rest last."""
-    present = sorted(set(groups), key=lambda g: (g == "no programme", g.rpartition(", ")[0], "control" in g))
-    return present if programmes is not None else ["all"]
+    return group == "no programme", group.rpartition(", ")[0], "control" in group
+
+
+def _order(groups: pd.Series, programmes: pd.DataFrame | None) -> dict[str, list[str]]:
+    """List groups in their order with the labels that each is made of; several tiers come together once more."""
+    if programmes is None:
+        return {"all": ["all"]}
+    return pooled_groups(groups)
+
+
+def pooled_groups(groups: pd.Series) -> dict[str, list[str]]:
+    """List labels of tier and arm in their order, each with what it is made of: of several tiers also all together."""
+    names = sorted(set(groups), key=group_rank)
+    found = {name: [name] for name in names if name.endswith((", treatment", ", control"))}
+    rest = {name: [name] for name in names if name not in found}
+    if len({name.rpartition(", ")[0] for name in found}) > 1:
+        for arm in sorted({name.rpartition(", ")[2] for name in found}, reverse=True):
+            found[f"{ALL_TIERS}, {arm}"] = [name for name in names if name.endswith(f", {arm}")]
+    return found | rest
 
 
 def _row(name: str, deals: pd.DataFrame, end: pd.Timestamp, confidence: float) -> tuple[dict[str, Any], pd.DataFrame]:
@@ -223,79 +279,24 @@ def _stages(name: str, deals: pd.DataFrame, stages: list[str], confidence: float
 
 
 def _text(funnel: DealFunnel, end: pd.Timestamp) -> str:
+    rows: dict[str, Any] = {str(row["group"]): row for row in funnel.table.to_dict("records")}
     said = []
-    for row in funnel.table.to_dict("records"):
-        rate = "none decided yet"
-        if np.isfinite(row["win_rate"]):
-            rate = f"{row['win_rate']:.0%} of {row['won'] + row['lost']} decided won"
-            rate += f" ({row['lower']:.0%} to {row['upper']:.0%})"
-        pace = f", half are decided within {row['days_to_close']:.0f} days" if np.isfinite(row["days_to_close"]) else ""
-        said.append(f"{row['group']}: {row['opened']} opened, {rate}{pace}")
-    note = " Groups of deals tell what happened, not what a tier caused: that is for the experiment's analysis."
-    mind = "".join(f" Note: {n}." for n in funnel.notes)
-    return f"Deals up to {end:%Y-%m-%d}. {'; '.join(said)}.{note}{mind}"
+    for name, row in rows.items():
+        if name.endswith(", control") and name.replace(", control", ", treatment") in rows:
+            continue
+        part = f"{name.replace(', treatment', '')}: {_won(row)}"
+        other = rows.get(name.replace(", treatment", ", control"))
+        if name.endswith(", treatment"):
+            part += f", its controls {_won(other)}" if other else ", no controls"
+        said.append(part)
+    mind = "".join(f" {n[0].upper()}{n[1:]}." for n in funnel.notes)
+    groups = len(rows) > 1
+    note = " Groups of deals tell what happened, not what a tier caused: that is for the comparison with the controls."
+    return f"Deals won of those decided up to {end:%Y-%m-%d}. {'; '.join(said)}.{note if groups else ''}{mind}"
 
 
-@dataclass(frozen=True, eq=False)
-class StageVelocity(Result):
-    """Time that deals spend in each stage.
-
-    Attributes
-    ----------
-    table : pandas.DataFrame
-        One row a group and stage: group, stage, stays, left (of them), median (days, Kaplan-Meier; infinite where
-        fewer than half have left), p_left_30 (probability to have left within 30 days) with lower and upper.
-    """
-
-    confidence: float
-
-
-def stage_velocity(
-    log: pd.DataFrame, *, by: str | None = None, as_of: Date | None = None, confidence: float = 0.9
-) -> StageVelocity:
-    """Measure time in stage from a log of stages, with deals that are still there censored (Kaplan & Meier 1958).
-
-    Parameters
-    ----------
-    log : pandas.DataFrame
-        opportunity_id, stage, entered, left (empty while there): one row a stay; deals may go back (rule F2). With
-        `by`, a column of groups, such as the tier.
-    by : str, optional
-    as_of : date, optional
-        The last day known; None: the last date in the log.
-    confidence : float
-
-    Returns
-    -------
-    StageVelocity
-    """
-    for name in ("opportunity_id", "stage", "entered", "left", *([by] if by else [])):
-        if name not in log.columns:
-            raise DataError("there is no such column.", table="stage log", column=name, mend="Add it.")
-    stays = log.reset_index(drop=True).assign(entered=pd.to_datetime(log["entered"]).to_numpy(),
-                                              left=pd.to_datetime(log["left"]).to_numpy())  # fmt: skip
-    end = pd.Timestamp(as_of) if as_of is not None else max(stays["entered"].max(), stays["left"].max())
-    stays = stays[stays["entered"] <= end]
-    gone = (stays["left"].notna() & (stays["left"] <= end)).to_numpy()
-    days = (stays["left"].where(gone, end) - stays["entered"]).dt.total_seconds().to_numpy() / 86_400
-    if (days < 0).any():
-        row = int(np.argmax(days < 0))
-        raise DataError(
-            "a deal left before it entered.", table="stage log", column="left", row=int(stays.index[row]) + 1,
-            mend="Correct the dates.",
-        )  # fmt: skip
-    stays = stays.assign(group=stays[by].astype(str) if by else "all", days=days + 0.5, gone=gone)
-    rows = []
-    for (group, stage), mine in stays.groupby(["group", "stage"], sort=True):
-        cause = np.where(mine["gone"].to_numpy(), np.array("left", dtype=object), np.array(None, dtype=object))
-        found = competing_risks(mine["days"], cause=cause, causes=["left"], confidence=confidence).survival
-        below, early = found.index[found["survival"].to_numpy() <= 0.5], found[found.index <= 30.5]
-        at = early.iloc[-1] if len(early) else None
-        p = (0.0, np.nan, np.nan) if at is None else (1 - at["survival"], 1 - at["upper"], 1 - at["lower"])
-        median = float(below[0] - 0.5) if len(below) else np.inf
-        rows.append((group, stage, len(mine), int(mine["gone"].sum()), median, *p))
-    columns = ["group", "stage", "stays", "left", "median", "p_left_30", "lower", "upper"]
-    table = pd.DataFrame(rows, columns=columns)
-    said = [f"{row.stage}{f' ({row.group})' if by else ''} {row.median:.0f} days" for row in tuples(table)
-            if np.isfinite(row.median)]  # fmt: skip
-    return StageVelocity(table, f"Median time in stage: {listed(said) or 'not known yet'}.", confidence)
+def _won(row: dict[str, Any]) -> str:
+    decided = row["won"] + row["lost"]
+    if not decided:
+        return "none decided yet"
+    return f"{row['won']} of {decided} ({row['win_rate']:.0%}, {row['lower']:.0%} to {row['upper']:.0%})"

@@ -27,13 +27,16 @@ class ManagerEffects(Result):
     ----------
     table : pandas.DataFrame
         One row a manager: manager, accounts, treated_share, raw (mean of his accounts beyond treatment and covariates,
-        less that of all), effect (the same, shrunk towards 0), sd, lower, upper.
+        less that of all), effect (the same, shrunk towards 0), sd (of its error, with that of the variances), lower,
+        upper.
     treatment : pandas.Series
         effect (within managers), se, lower, upper; naive, naive_se: the same without managers.
     sd_manager, sd_account : float
         Standard deviations between managers and of accounts within a manager.
     share : float
         Of the variance that is between managers.
+    sd_upper : float
+        Standard deviation between managers that the data still allow (95 %).
     confidence : float
     currency : str
     """
@@ -42,6 +45,7 @@ class ManagerEffects(Result):
     sd_manager: float
     sd_account: float
     share: float
+    sd_upper: float
     confidence: float
     currency: str
 
@@ -137,15 +141,17 @@ def manager_effects(
     # A manager's own part: what his accounts bring beyond treatment and covariates, whatever share of them was treated.
     residual = y - effect * treated - extra @ fit.beta[len(fit.beta) - extra.shape[1] :]
     own = _reml(residual, np.ones((len(y), 1)), code, size)
-    spread = np.sqrt(own.sd**2 + (se * (share - treated.mean())) ** 2)
+    # What the effects owe to not knowing how far managers differ: the error of the estimate over all such distances.
+    doubt = _doubt(residual, code, size, own.effect)
+    spread = np.sqrt(doubt.variance + (se * (share - treated.mean())) ** 2)
     table = pd.DataFrame({"manager": labels, "accounts": size, "treated_share": share,
                           "raw": np.bincount(code, weights=residual) / size - residual.mean(),
                           "effect": own.effect, "sd": spread})  # fmt: skip
     table = table.assign(lower=table["effect"] - q * table["sd"], upper=table["effect"] + q * table["sd"])
     sd_m, sd_e = float(np.sqrt(own.between)), float(np.sqrt(own.within))
     part = own.between / (own.between + own.within) if own.within > 0 else 0.0
-    text = _text(table, treatment, sd_m, part, confidence, currency)
-    return ManagerEffects(table, text, treatment, sd_m, sd_e, part, confidence, currency)
+    text = _text(table, treatment, (sd_m, doubt.upper), part, confidence, currency)
+    return ManagerEffects(table, text, treatment, sd_m, sd_e, part, doubt.upper, confidence, currency)
 
 
 @dataclass(frozen=True)
@@ -158,11 +164,63 @@ class _Fit:
     sd: Floats
 
 
-def _reml(y: Floats, x: Floats, code: np.ndarray, size: np.ndarray) -> _Fit:
-    """Restricted maximum likelihood of a random intercept, over the ratio of variances alone.
+@dataclass(frozen=True)
+class _Doubt:
+    variance: Floats
+    upper: float
+
+
+def _doubt(y: Floats, code: np.ndarray, size: np.ndarray, effect: Floats) -> _Doubt:
+    """Mean squared error of the effects over all standard deviations between managers, uniform before the data.
+
+    A uniform prior on the standard deviation (Gelman 2006, *Bayesian Analysis* 1) times the restricted likelihood, on a
+    grid: where the estimate is 0, the managers are not known to be equal.
+    """
+    x, n = np.ones((len(y), 1)), len(y)
+    zx, zy, yy = size.astype(float), np.bincount(code, weights=y), float(y @ y)
+    ratios = np.linspace(0.0, 2.0, 201) ** 2
+    k = ratios[:, None] / (1 + ratios[:, None] * size)
+    a = n - (k * zx**2).sum(axis=1)
+    b = float(y.sum()) - (k * zx * zy).sum(axis=1)
+    rest = np.maximum(yy - (k * zy**2).sum(axis=1) - b**2 / a, 1e-300)
+    deviance = (n - 1) * np.log(rest) + np.log1p(ratios[:, None] * size).sum(axis=1) + np.log(a)
+    weight = np.exp(-(deviance - deviance.min()) / 2)
+    weight /= weight.sum()
+    keep = weight > 1e-6
+    fits = [_fit_at(float(r), y, x, code, size) for r in ratios[keep]]
+    w = weight[keep] / weight[keep].sum()
+    error = sum(p * (fit.sd**2 + (fit.effect - effect) ** 2) for p, fit in zip(w, fits, strict=True))
+    sds = np.array([np.sqrt(fit.between) for fit in fits])
+    order = np.argsort(sds, kind="stable")
+    upper = float(sds[order][np.searchsorted(np.cumsum(w[order]), 0.95).clip(max=len(sds) - 1)])
+    return _Doubt(np.asarray(error, dtype=float), upper)
+
+
+def _fit_at(ratio: float, y: Floats, x: Floats, code: np.ndarray, size: np.ndarray) -> _Fit:
+    """Fit with a given ratio of the variances.
 
     With V = I + r ZZ′, products with V⁻¹ need sums by manager only: V⁻¹a = a − r/(1 + r n) Z(Z′a).
     """
+    n, p = x.shape
+    zx = np.column_stack([np.bincount(code, weights=column) for column in x.T])
+    zy = np.bincount(code, weights=y)
+    k = ratio / (1 + ratio * size)
+    a = x.T @ x - zx.T @ (k[:, None] * zx)
+    score = x.T @ y - zx.T @ (k * zy)
+    beta = np.linalg.solve(a, score)
+    rest = max(float(y @ y) - float((k * zy) @ zy) - float(beta @ score), 1e-300)
+    within = rest / (n - p)
+    inverse = np.linalg.inv(a)
+    sums = np.bincount(code, weights=y - x @ beta)
+    # Prediction error: of the manager, and of what is estimated beside.
+    load = k[:, None] * zx
+    own = np.einsum("mp,pq,mq->m", load, inverse, load)
+    sd = np.sqrt(np.maximum(within * (ratio * (1 - k * size) + own), 0.0))
+    return _Fit(np.asarray(beta, dtype=float), np.sqrt(within * np.diag(inverse)), ratio * within, within, k * sums, sd)
+
+
+def _reml(y: Floats, x: Floats, code: np.ndarray, size: np.ndarray) -> _Fit:
+    """Restricted maximum likelihood of a random intercept, over the ratio of variances alone."""
     from scipy.optimize import minimize_scalar
 
     n, p = x.shape
@@ -170,30 +228,17 @@ def _reml(y: Floats, x: Floats, code: np.ndarray, size: np.ndarray) -> _Fit:
     zx = np.column_stack([np.bincount(code, weights=column) for column in x.T])
     zy = np.bincount(code, weights=y)
 
-    def parts(ratio: float) -> tuple[Floats, Floats, float]:
-        k = ratio / (1 + ratio * size)
-        a = xx - zx.T @ (k[:, None] * zx)
-        beta = np.linalg.solve(a, xy - zx.T @ (k * zy))
-        rest = yy - float((k * zy) @ zy) - float(beta @ (xy - zx.T @ (k * zy)))
-        return a, np.asarray(beta, dtype=float), max(rest, 1e-300)
-
     def deviance(log_ratio: float) -> float:
         ratio = float(np.exp(log_ratio))
-        a, _, rest = parts(ratio)
+        k = ratio / (1 + ratio * size)
+        a = xx - zx.T @ (k[:, None] * zx)
+        score = xy - zx.T @ (k * zy)
+        rest = max(yy - float((k * zy) @ zy) - float(np.linalg.solve(a, score) @ score), 1e-300)
         return (n - p) * np.log(rest) + float(np.log1p(ratio * size).sum()) + float(np.linalg.slogdet(a)[1])
 
     found = minimize_scalar(deviance, bounds=(-16.0, 8.0), method="bounded", options={"xatol": 1e-8})
     ratio = float(np.exp(found.x)) if found.fun < deviance(-30.0) - 1e-9 else 0.0
-    a, beta, rest = parts(ratio)
-    within = rest / (n - p)
-    inverse = np.linalg.inv(a)
-    pull = ratio * size / (1 + ratio * size)
-    sums = np.bincount(code, weights=y - x @ beta)
-    effect = ratio / (1 + ratio * size) * sums
-    # Prediction error: of the manager, and of what is estimated beside.
-    load = (ratio / (1 + ratio * size))[:, None] * zx
-    sd = np.sqrt(np.maximum(within * (ratio * (1 - pull) + np.einsum("mp,pq,mq->m", load, inverse, load)), 0.0))
-    return _Fit(beta, np.sqrt(within * np.diag(inverse)), ratio * within, within, effect, sd)
+    return _fit_at(ratio, y, x, code, size)
 
 
 def _least_squares(y: Floats, x: Floats) -> tuple[float, float]:
@@ -203,21 +248,24 @@ def _least_squares(y: Floats, x: Floats) -> tuple[float, float]:
     return float(beta[1]), float(np.sqrt(variance * np.linalg.pinv(x.T @ x)[1, 1]))
 
 
-def _text(table: pd.DataFrame, treatment: pd.Series, sd: float, part: float, confidence: float, currency: str) -> str:
+def _text(
+    table: pd.DataFrame, treatment: pd.Series, sd: tuple[float, float], part: float, confidence: float, currency: str
+) -> str:
     best = table.iloc[int(np.argmax(table["effect"]))]
-    said = (
-        f"Managers make {part:.0%} of the differences between accounts that programme and past leave open (standard"
-        f" deviation {money(sd, currency)} an account)."
-    )
     clear = table[(table["lower"] > 0) | (table["upper"] < 0)]
     if len(clear):
-        said += (
-            f" {len(clear)} of {len(table)} stand apart from the mean at {confidence:.0%}; the highest is"
-            f" {best['manager']} with {money(best['effect'], currency)}"
+        said = (
+            f"Managers make {part:.0%} of the differences between accounts that programme and past leave open (standard"
+            f" deviation {money(sd[0], currency)} an account). {len(clear)} of {len(table)} stand apart from the mean"
+            f" at {confidence:.0%}; the highest is {best['manager']} with {money(best['effect'], currency)}"
             f" ({money(best['lower'])} to {money(best['upper'])})."
         )
     else:
-        said += f" None of {len(table)} can be told from the mean at {confidence:.0%}."
+        said = (
+            f"None of {len(table)} managers can be told from the mean at {confidence:.0%}: beyond the programme and"
+            f" what accounts did before, managers may differ by {money(sd[1], currency)} an account (standard"
+            " deviation) or by nothing."
+        )
     return said + (
         f" Apart from that, the programme added {money(treatment['effect'], currency)} an account within managers"
         f" ({money(treatment['lower'])} to {money(treatment['upper'])}); without regard to managers it would seem"

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from clv.abm.loop.response import Response
+    from clv.abm.selecting.incremental import IncrementalValue
     from clv.abm.tiers import Allocation
     from clv.data.settings import Tier, Unit
     from clv.value.lifetime import LifetimeValue
@@ -65,7 +66,7 @@ class RoiComparison(Result):
 
 def compare_roi(
     plans: Mapping[str, Allocation | pd.DataFrame],
-    value: LifetimeValue | pd.DataFrame,
+    value: LifetimeValue | pd.DataFrame | IncrementalValue,
     response: Response | Sequence[Tier],
     *,
     segments: Mapping[str, str] | pd.Series | None = None,

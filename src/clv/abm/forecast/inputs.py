@@ -10,11 +10,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from clv.abm.forecast.believed import BelievedEffects, believed_accounts
 from clv.abm.forecast.engine import Accounts
 from clv.abm.forecast.timing import Timing
 from clv.abm.loop.response import Response, response_prior
 from clv.abm.loop.shrinkage import Floats
 from clv.abm.options import value_table
+from clv.abm.selecting.incremental import IncrementalValue
 from clv.abm.tiers import Allocation
 from clv.errors import DataError, SettingsError
 
@@ -82,6 +84,8 @@ class Inputs:
     costs : Costs
     notes : list of str
         What a reader must be told.
+    effects : BelievedEffects or None
+        What tiers do by the belief behind the plan; None: by `response`.
     """
 
     plans: dict[str, Plan]
@@ -91,11 +95,17 @@ class Inputs:
     timing: Timing
     costs: Costs
     notes: list[str]
+    effects: BelievedEffects | None = None
+
+    @property
+    def cells(self) -> list[tuple[str, str]]:
+        """Tier and segment, or tier and kind of account, of each effect."""
+        return self.response.cells if self.effects is None else self.effects.cells
 
 
 def read_inputs(
     plans: Mapping[str, Allocation | pd.DataFrame],
-    value: LifetimeValue | pd.DataFrame,
+    value: LifetimeValue | pd.DataFrame | IncrementalValue,
     response: Response | Sequence[Tier],
     *,
     timing: Timing,
@@ -112,6 +122,14 @@ def read_inputs(
     ids = sorted(set().union(*(set(t["account_id"]) for t in tables.values())))
     if not ids:
         raise DataError("nobody gets a tier.", table="plan", column="tier", mend="Give a plan that spends something.")
+    label = np.array(["" if segments is None else str(segments.get(a, "")) for a in ids], dtype=object)
+    if isinstance(value, IncrementalValue):
+        accounts, effects = believed_accounts(tables, ids, value, spread)
+        read = {name: _read_plan(name, table, ids, label, effects, costs) for name, table in tables.items()}
+        notes = []
+        if effects.prospects & set(ids):
+            notes.append("that the programme also raises the odds to win a prospect is assumed")
+        return Inputs(read, accounts, label, known, timing, costs, notes, effects)
     worth = value_table(value)
     lacking = [account for account in ids if account not in worth.index]
     if lacking:
@@ -123,7 +141,6 @@ def read_inputs(
     sd, notes = _spread_of_values(worth.iloc[place], value, confidence)
     draws = None if isinstance(value, pd.DataFrame) or value.draws is None else value.draws[place]
     mean = worth["clv"].to_numpy(float)[place] if draws is None else draws.mean(axis=1, dtype=float)
-    label = np.array(["" if segments is None else str(segments.get(a, "")) for a in ids], dtype=object)
     read = {name: _read_plan(name, table, ids, label, known, costs) for name, table in tables.items()}
     return Inputs(read, Accounts(ids, mean, sd, draws, spread), label, known, timing, costs, notes)
 
@@ -162,18 +179,20 @@ def _plan_table(name: str, plan: Allocation | pd.DataFrame) -> pd.DataFrame:
 
 
 def _read_plan(
-    name: str, table: pd.DataFrame, ids: list[str], label: NDArray[np.object_], response: Response, costs: Costs
-) -> Plan:
+    name: str, table: pd.DataFrame, ids: list[str], label: NDArray[np.object_], response: Response | BelievedEffects,
+    costs: Costs,
+) -> Plan:  # fmt: skip
     at = pd.Index(ids).get_indexer(pd.Index(table["account_id"]))
     cell = np.full(len(ids), -1, dtype=np.int64)
-    cell[at] = response.cell(table["tier"], label[at])
+    by = table["account_id"] if isinstance(response, BelievedEffects) else label[at]
+    cell[at] = response.cell(table["tier"], by)
     lost = cell[at] < 0
     if lost.any():
         tier = table["tier"].iloc[int(np.argmax(lost))]
         raise DataError(
             f"nothing is known or assumed of tier {tier!r}.",
             table="plan" if name == "plan" else f"plan {name}", column="tier",
-            mend=f"The response knows {', '.join(response.assumed)}.",
+            mend=f"There are {', '.join(dict.fromkeys(one for one, _ in response.cells))}.",
         )  # fmt: skip
     cost, won = np.zeros(len(ids)), np.zeros(len(ids))
     won[at] = [float(costs.acquisition.get(ids[i], 0.0)) for i in at]

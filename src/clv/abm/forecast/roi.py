@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from clv.abm.loop.response import Response
+    from clv.abm.selecting.incremental import IncrementalValue
     from clv.abm.tiers import Allocation
     from clv.data.settings import Tier, Unit
     from clv.value.lifetime import LifetimeValue
@@ -78,7 +79,7 @@ class RoiForecast(Result):
 
 def forecast_roi(
     plan: Allocation | pd.DataFrame,
-    value: LifetimeValue | pd.DataFrame,
+    value: LifetimeValue | pd.DataFrame | IncrementalValue,
     response: Response | Sequence[Tier],
     *,
     segments: Mapping[str, str] | pd.Series | None = None,
@@ -107,10 +108,12 @@ def forecast_roi(
     ----------
     plan : Allocation or pandas.DataFrame
         Columns account_id, tier, cost; rows of tier "none" are left out, a column value is not used.
-    value : LifetimeValue or pandas.DataFrame
-        With joint draws they are used as they are (``draws > 0`` in `clv.lifetime_value`; with
-        ``interval="predictive"`` they hold the luck of single purchases too). Else index account_id, clv and,
-        for its error, sd or lower and upper (of `confidence`): then errors are log-normal and independent.
+    value : LifetimeValue, IncrementalValue or pandas.DataFrame
+        What the plan was made from (`clv.study_incremental`), with draws: customers and prospects, and effects as they
+        are believed there. Or values of customers: joint draws are used as they are (``draws > 0`` in
+        `clv.lifetime_value`; with ``interval="predictive"`` they hold the luck of single purchases too), else index
+        account_id, clv and, for its error, sd or lower and upper (of `confidence`): then errors are log-normal and
+        independent.
     response : Response or sequence of Tier
         Uplifts with their doubt; tiers stand for their assumptions (`clv.response_prior`).
     segments : mapping or Series, optional
@@ -155,7 +158,7 @@ def forecast_roi(
 
 def prepare(
     plans: Mapping[str, Allocation | pd.DataFrame],
-    value: LifetimeValue | pd.DataFrame,
+    value: LifetimeValue | pd.DataFrame | IncrementalValue,
     response: Response | Sequence[Tier],
     *,
     segments: Mapping[str, str] | pd.Series | None,
@@ -174,7 +177,7 @@ def prepare(
     given: dict[str, Any] = {"horizon": horizon, "unit": unit, "discount_rate": discount_rate}
     if not isinstance(value, pd.DataFrame):
         for name, own in given.items():
-            theirs = getattr(value, name)
+            theirs = getattr(value, name, own)
             if own is not None and own != theirs:
                 raise SettingsError(
                     f"{name} = {own!r}, but the values were made with {theirs!r}.",

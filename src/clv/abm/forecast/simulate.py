@@ -32,6 +32,8 @@ class Draws:
         Present value.
     drawn : int
         Accounts drawn one by one.
+    effect : numpy.ndarray of str, shape (K,), or None
+        What the part's uplift is called; None: that of its tier.
     """
 
     tier: NDArray[np.object_]
@@ -41,6 +43,7 @@ class Draws:
     uplift: Floats
     cost: Floats
     drawn: int
+    effect: NDArray[np.object_] | None = None
 
     @property
     def margin(self) -> Floats:
@@ -70,7 +73,7 @@ def simulate_plans(
     sums, drawn = group_sums(accounts, group.ravel(), len(kinds), column=column, seed=seed, exact=exact)
     if shared_sd > 0:
         sums *= _lognormal(seed, "all values", shared_sd, draws)
-    uplift = response.draw(draws, seed=seed).T
+    uplift = (response if inputs.effects is None else inputs.effects).draw(draws, seed=seed).T
     factor = {tier: _lognormal(seed, f"cost of {tier}", inputs.costs.of(tier), draws) for tier in response.assumed}
     out = {}
     for place, (name, plan) in enumerate(inputs.plans.items()):
@@ -86,7 +89,7 @@ def simulate_plans(
             worth[row] = sums[(kinds[:, place] == cell) & (kinds[:, -1] == code)].sum(axis=0)
         won = np.bincount(part, weights=plan.acquisition[inside], minlength=k)
         planned = np.bincount(part, weights=plan.cost[inside], minlength=k) - won
-        cells = response.cells
+        cells = inputs.cells
         tier = np.array([cells[cell][0] for cell, _ in parts], dtype=object)
         first = np.array([int(np.argmax(part == row)) for row in range(k)], dtype=np.int64)
         cost: Floats = np.array([planned[row] * factor[t] for row, t in enumerate(tier)]).reshape(k, draws)
@@ -98,8 +101,13 @@ def simulate_plans(
             uplift[parts[:, 0]],
             (cost + won[:, None]) * inputs.timing.cost_factor,
             drawn,
+            np.array([_effect(*cells[cell], believed=inputs.effects is not None) for cell, _ in parts], dtype=object),
         )
     return out
+
+
+def _effect(tier: str, kind: str, *, believed: bool) -> str:
+    return f"odds to win by {tier}" if believed and kind == "prospect" else f"uplift of {tier}"
 
 
 def _lognormal(seed: int, name: str, sd: float, draws: int) -> Floats:

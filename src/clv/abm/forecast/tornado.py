@@ -13,7 +13,7 @@ def tornado(draws: Draws, confidence: float) -> pd.DataFrame:
     """Swing of the net present value by input, the largest first.
 
     Each input runs over its draws while all others stay at their means: values of the accounts (with how differently
-    they respond), the uplift of each tier, the cost of each tier.
+    they respond), the uplift of each tier (and of the odds to win prospects), the cost of each tier.
 
     Returns
     -------
@@ -25,9 +25,11 @@ def tornado(draws: Draws, confidence: float) -> pd.DataFrame:
     worth, uplift, cost = (one.mean(axis=1, keepdims=True) for one in (draws.worth, draws.uplift, draws.cost))
     middle = float((worth * uplift).sum() - cost.sum())
     alone: dict[str, Floats] = {"values of the accounts": ((draws.worth - worth) * uplift).sum(axis=0)}
+    effect = draws.effect if draws.effect is not None else np.array([f"uplift of {tier}" for tier in draws.tier])
+    for name in dict.fromkeys(effect):
+        alone[name] = ((draws.uplift - uplift) * worth)[effect == name].sum(axis=0)
     for tier in dict.fromkeys(draws.tier):
         own = draws.tier == tier
-        alone[f"uplift of {tier}"] = ((draws.uplift - uplift) * worth)[own].sum(axis=0)
         alone[f"cost of {tier}"] = (cost - draws.cost)[own].sum(axis=0)
     total = float((draws.margin - draws.cost).sum(axis=0).var())
     rows = []

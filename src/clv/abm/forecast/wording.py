@@ -70,16 +70,21 @@ def _hangs_on(table: pd.DataFrame) -> str:
 
 def _grounds(forecast: RoiForecast) -> str:
     """Say what is assumed: the uplift's origin, timing, and that every margin is counted once."""
-    table = forecast.table
-    used = set(table["tier"]) - {""}
+    used = set(forecast.table["tier"]) - {""}
     known = forecast.response.table
-    measured = set(known.loc[known["evidence"] == "measured", "tier"])
-    assumed = [tier for tier in forecast.response.assumed if tier in used and tier not in measured]
-    first = (
-        "The uplifts come from measurements against control groups."
-        if not assumed
-        else f"The uplift of {listed(assumed)} is assumed, not measured."
-    )
+    measured = known[(known["evidence"] == "measured") & known["tier"].isin(used)]
+    assumed = [tier for tier in forecast.response.assumed if tier in used and tier not in set(measured["tier"])]
+    first = ""
+    if len(measured):
+        tiers = listed(list(dict.fromkeys(measured["tier"])))
+        low, high = (max(0.0, float(x)) for x in (measured["learnt"].min(), measured["learnt"].max()))
+        share = f"{low:.0%}" if f"{low:.0%}" == f"{high:.0%}" else f"{low:.0%} to {high:.0%}"
+        first = (
+            f"The uplift of {tiers} was measured against a control group, which took away {share} of the doubt about"
+            " the study's assumption."
+        )
+    if assumed:
+        first += f"{' ' if first else ''}The uplift of {listed(assumed)} is assumed, not measured."
     paid = "on the first day" if forecast.timing.cost == "start" else "evenly over the horizon"
     rest = (
         f" All money is of today at {forecast.timing.discount_rate:.1%} a year; the programme is paid for {paid}, the"
@@ -94,16 +99,20 @@ def comparison_text(comparison: RoiComparison) -> str:
     """Say by how much plans differ."""
     first, *others = comparison.table.to_dict("records")
     currency = comparison.currency
-    said = [f"{first['plan']} is expected to bring {money(first['npv'], currency)} net."]
+    said = [f"{_capital(first['plan'])} is expected to bring {money(first['npv'], currency)} net."]
     for row in others:
         if row["difference"] == row["difference_lower"] == row["difference_upper"] == 0:
-            said.append(f"{row['plan']} brings the same in every draw.")
+            said.append(f"{_capital(row['plan'])} brings the same in every draw.")
             continue
         word = "less" if row["difference"] < 0 else "more"
         said.append(
-            f"{row['plan']} brings {money(abs(row['difference']), currency)} {word}"
+            f"{_capital(row['plan'])} brings {money(abs(row['difference']), currency)} {word}"
             f" ({comparison.confidence:.0%}: {money(row['difference_lower'])} to {money(row['difference_upper'])});"
             f" the chance that it is the better one is {chance(row['p_better'])}."
         )
     said.append("All plans were drawn with the same luck, so that only what sets them apart makes a difference.")
     return " ".join(said)
+
+
+def _capital(name: str) -> str:
+    return f"{name[:1].upper()}{name[1:]}"
