@@ -32,10 +32,12 @@ _EXPORTS = {
     "account_margins": "clv.value.margins",
     "acquisition_status": "clv.churn.acquisition",
     "adbudg_from_judgement": "clv.abm.response.adbudg",
+    "against_the_lot": "clv.abm.lot",
     "all_stages": "clv.churn.contracts.all_stages",
     "allocate_spend": "clv.abm.response.spending",
     "allocate_tiers": "clv.abm.tiers",
     "allocate_under_uncertainty": "clv.abm.robust.uncertainty",
+    "allocate_with_holdout": "clv.abm.allocation.lot",
     "analyse_experiment": "clv.abm.experiments.analysis",
     "assign_plays": "clv.churn.plays.assign",
     "backtest": "clv.value.validation.backtest",
@@ -58,6 +60,7 @@ _EXPORTS = {
     "difference_in_differences": "clv.abm.experiments.did",
     "discount_effect": "clv.churn.loyalty.discount_effect",
     "doubly_robust": "clv.abm.experiments.doubly_robust",
+    "experiment_looks": "clv.abm.looks",
     "experiment_outcomes": "clv.abm.experiments.outcomes",
     "fit_adbudg": "clv.abm.response.fit",
     "forecast_roi": "clv.abm.forecast.roi",
@@ -90,17 +93,24 @@ _EXPORTS = {
     "optimisers_curse": "clv.abm.robust.curse",
     "option_draws": "clv.abm.robust.draws",
     "possible_duplicates": "clv.abm.selecting.groups",
+    "programme_verdict": "clv.abm.verdict",
     "purchase_forecast": "clv.value.forecast",
+    "questions_for_teams": "clv.abm.selecting.questions",
     "read_accounts": "clv.data.readers",
     "read_assessments": "clv.data.readers",
     "read_contacts": "clv.data.readers",
     "read_contracts": "clv.data.readers",
+    "read_costs": "clv.data.readers",
+    "read_deal_stages": "clv.data.readers",
+    "read_managers": "clv.data.readers",
     "read_offers": "clv.data.readers",
     "read_opportunities": "clv.data.readers",
     "read_programmes": "clv.data.readers",
+    "read_team_tiers": "clv.data.readers",
     "read_touches": "clv.data.readers",
     "read_transactions": "clv.data.readers",
     "read_wallets": "clv.data.readers",
+    "reconcile_costs": "clv.abm.spending",
     "reconcile_spend": "clv.data.spend",
     "relationship_labels": "clv.abm.classes.relationship",
     "renewal_calibration": "clv.churn.contracts.calibration",
@@ -113,19 +123,25 @@ _EXPORTS = {
     "seasonality": "clv.value.validation.seasonality",
     "select_accounts": "clv.abm.selection",
     "selection_backtest": "clv.abm.selecting.backtest",
+    "selection_changes": "clv.abm.selecting.changes",
     "selection_checks": "clv.abm.experiments.selection_checks",
+    "selection_list": "clv.abm.selecting.listing",
+    "selection_luck": "clv.abm.selecting.luck",
     "show_claims": "clv.abm.claims",
     "shrink_estimates": "clv.abm.selecting.shrinkage",
     "simulate_loop": "clv.abm.loop.simulation",
     "stage_calibration": "clv.churn.calibration",
     "stage_flows": "clv.churn.flows",
     "stage_history": "clv.churn.history",
+    "stage_log": "clv.abm.stage_log",
     "stage_margins": "clv.churn.stage_margins",
     "stage_stability": "clv.churn.stability",
-    "stage_velocity": "clv.abm.journey",
+    "stage_velocity": "clv.abm.velocity",
     "stalled_deals": "clv.abm.classes.stalled",
     "stochastic_acceptability": "clv.abm.selecting.smaa",
+    "strategic_criteria": "clv.abm.selecting.criteria",
     "study_incremental": "clv.abm.selecting.study",
+    "study_loop": "clv.abm.loop.study",
     "suitability": "clv.abm.suitability",
     "summarise": "clv.data.summary",
     "summarise_contracts": "clv.value.contract_summary",
@@ -133,7 +149,9 @@ _EXPORTS = {
     "tier_frontier": "clv.abm.allocation.frontier",
     "tier_measurements": "clv.abm.loop.evidence",
     "tier_options": "clv.abm.options",
+    "tier_sensitivity": "clv.abm.robust.sensitivity",
     "transition_matrix": "clv.churn.transitions",
+    "unrandomised_evidence": "clv.abm.unrandomised",
     "update_response": "clv.abm.loop.response",
     "uplift": "clv.abm.experiments.uplift",
     "value_drivers": "clv.value.growth",
@@ -141,11 +159,14 @@ _EXPORTS = {
     "wallet_potential": "clv.abm.wallet.potential",
     "win_back": "clv.churn.returning.win_back",
     "win_propensity": "clv.abm.propensity.win_propensity",
+    "without_programme": "clv.value.without_programme",
+    "won_accounts": "clv.abm.won",
 }
 
 if TYPE_CHECKING:
     from clv.abm.allocation.compare import compare_allocations
     from clv.abm.allocation.frontier import tier_frontier
+    from clv.abm.allocation.lot import allocate_with_holdout
     from clv.abm.channels import channel_returns
     from clv.abm.claims import claims_register, show_claims
     from clv.abm.classes.abc_xyz import abc_xyz
@@ -170,12 +191,15 @@ if TYPE_CHECKING:
     from clv.abm.experiments.uplift import uplift
     from clv.abm.forecast.compare import compare_roi
     from clv.abm.forecast.roi import forecast_roi
-    from clv.abm.journey import deal_funnel, stage_velocity
+    from clv.abm.journey import deal_funnel
+    from clv.abm.looks import experiment_looks
     from clv.abm.loop.effects import measure_tiers
     from clv.abm.loop.evidence import Measurement, tier_measurements
     from clv.abm.loop.response import response_prior, update_response
     from clv.abm.loop.simulation import simulate_loop
     from clv.abm.loop.store import load_response, save_response
+    from clv.abm.loop.study import study_loop
+    from clv.abm.lot import against_the_lot
     from clv.abm.managers import manager_effects
     from clv.abm.options import tier_options
     from clv.abm.profile.ideal_customer import ideal_customer_profile
@@ -185,19 +209,31 @@ if TYPE_CHECKING:
     from clv.abm.response.spending import allocate_spend
     from clv.abm.robust.curse import optimisers_curse
     from clv.abm.robust.draws import option_draws
+    from clv.abm.robust.sensitivity import tier_sensitivity
     from clv.abm.robust.uncertainty import allocate_under_uncertainty
     from clv.abm.selecting.backtest import selection_backtest
+    from clv.abm.selecting.changes import selection_changes
+    from clv.abm.selecting.criteria import strategic_criteria
     from clv.abm.selecting.groups import possible_duplicates, roll_up
     from clv.abm.selecting.incremental import incremental_value
     from clv.abm.selecting.learning import learning_value
+    from clv.abm.selecting.listing import selection_list
+    from clv.abm.selecting.luck import selection_luck
     from clv.abm.selecting.once_won import value_prospects
+    from clv.abm.selecting.questions import questions_for_teams
     from clv.abm.selecting.shrinkage import shrink_estimates
     from clv.abm.selecting.smaa import stochastic_acceptability
     from clv.abm.selecting.study import study_incremental
     from clv.abm.selection import select_accounts
+    from clv.abm.spending import reconcile_costs
+    from clv.abm.stage_log import stage_log
     from clv.abm.suitability import suitability
     from clv.abm.tiers import allocate_tiers
+    from clv.abm.unrandomised import unrandomised_evidence
+    from clv.abm.velocity import stage_velocity
+    from clv.abm.verdict import programme_verdict
     from clv.abm.wallet.potential import wallet_potential
+    from clv.abm.won import won_accounts
     from clv.churn.acquisition import acquisition_status
     from clv.churn.calibration import stage_calibration
     from clv.churn.contracts.all_stages import all_stages
@@ -226,9 +262,13 @@ if TYPE_CHECKING:
         read_assessments,
         read_contacts,
         read_contracts,
+        read_costs,
+        read_deal_stages,
+        read_managers,
         read_offers,
         read_opportunities,
         read_programmes,
+        read_team_tiers,
         read_touches,
         read_transactions,
         read_wallets,
@@ -263,6 +303,7 @@ if TYPE_CHECKING:
     from clv.value.validation.independence import independence_test
     from clv.value.validation.rules import LastYearRule, RecencyRule
     from clv.value.validation.seasonality import seasonality
+    from clv.value.without_programme import without_programme
 
 __all__ = sorted(_EXPORTS)
 

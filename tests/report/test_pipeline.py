@@ -9,7 +9,7 @@ import clv
 from clv.errors import DataError, SettingsError
 from clv.result import Missing
 
-STEPS = ["customer_value", "churn_stages", "account_selection", "tier_allocation"]
+STEPS = ["customer_value", "churn_stages", "tier_options", "account_selection", "tier_allocation"]
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def test_value_holds_purchases_and_contracts_once(folder):
     pd.testing.assert_series_equal(
         table["clv_transactions"], run.purchase_value.table["clv"].reindex(table.index).fillna(0.0), check_names=False
     )
-    assert any("in a programme within the last year" in said for said in run.remarks.sentences)
+    assert any("values are those without a programme" in said for said in run.remarks.sentences)
 
 
 def test_churn_steps_leave_history_and_plays(tmp_path):
@@ -82,6 +82,24 @@ def test_a_second_run_takes_what_the_first_left(folder, monkeypatch):
     run = clv.open_run("demo", folder)
     monkeypatch.setattr(type(run.study), "read", lambda *_: pytest.fail("the transactions were read again"))
     assert len(run.summary) == 390
+
+
+def test_what_was_learnt_is_kept_and_believed_by_the_next_run(folder, tmp_path):
+    run = clv.open_run("demo", folder)
+    learnt = clv.load_response(folder / "response.json")
+    assert learnt.version == 1
+    pd.testing.assert_frame_equal(learnt.table, run.response.table)
+    # The next run believes it, and does not count the same programme again.
+    later = clv.open_run("demo", tmp_path, {"response": str(folder / "response.json")})
+    assert later.response.version == 1
+    pd.testing.assert_frame_equal(later.response.table, learnt.table)
+    mean = learnt.table.set_index("tier")["mean"]
+    options = run.incremental.tiers.assign(clv=lambda t: t["account_id"].map(run.value.table["clv"]))
+    options = options[options["clv"] > 0]
+    assert (options["value"] / options["clv"]).to_numpy() == pytest.approx(options["tier"].map(mean).to_numpy())
+    unknown = [{"name": "gold", "cost": 1, "uplift": 0.1}]
+    with pytest.raises(SettingsError, match="says nothing of tier 'gold'"):
+        _ = clv.open_run("demo", None, {"response": str(folder / "response.json"), "tiers": unknown}).believed
 
 
 def test_other_settings_do_not_take_stale_tables(folder, tmp_path):

@@ -13,7 +13,7 @@ from typing import Any
 from clv.data import units
 from clv.data.study import load_study
 from clv.report.show import Remarks
-from clv.report.steps.returns import ReturnSteps
+from clv.report.steps.learning import LearningSteps
 from clv.report.store import Store
 
 
@@ -41,7 +41,7 @@ def open_run(
     return Run(study=loaded, store=Store(folder, "" if folder is None else loaded.fingerprint()))
 
 
-class Run(ReturnSteps):
+class Run(LearningSteps):
     """A study on its way from purchases to tiers: every step, and the words for a reader."""
 
     @property

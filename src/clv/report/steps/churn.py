@@ -183,7 +183,7 @@ class ChurnSteps(ValueSteps):
             settings.plays,
             purchases=self.purchases,
             spend=self.spend,
-            summary=self.summary,
+            summary=self.base_summary,
             experiment=measured,
             win_back=self.win_back,
             cost_to_serve=self.cost_to_serve,

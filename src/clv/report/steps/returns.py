@@ -1,131 +1,212 @@
-"""Steps of `clv.abm` that look back: what a programme changed against its controls, and what the next one can show."""
+"""Steps of `clv.abm` that look ahead: what a plan will return, what to change, what others claim, what comes next."""
 
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from clv.report.steps.abm import AbmSteps
-from clv.result import Missing
+from clv.abm.forecast.wording import percent
+from clv.abm.journey import ALL_TIERS
+from clv.abm.wording import money
+from clv.errors import ClvError
+from clv.report.steps.evidence import reason
+from clv.report.steps.lessons import LessonSteps
+from clv.result import Missing, Result
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from clv.abm.claims import Claims
-    from clv.abm.experiments.analysis import ExperimentAnalysis
     from clv.abm.experiments.design import ExperimentDesign
-    from clv.abm.experiments.incremental_roi import IncrementalROI
+    from clv.abm.forecast.compare import RoiComparison
     from clv.abm.forecast.roi import RoiForecast
-    from clv.abm.loop.response import Response
 
-_NO_PROGRAMME = (
-    "This study has no programme with a control group: what one returned cannot be told, whatever was bought by those "
-    "who were in it."
-)
+_DRAWS = 4000
+#: segments of a forecast, the largest; the rest counts together.
+_SEGMENTS = 6
 
 
-class ReturnSteps(AbmSteps):
-    """What a programme returned."""
+class ReturnSteps(LessonSteps):
+    """What a programme returns."""
 
     @cached_property
-    def outcomes(self) -> pd.DataFrame | None:
-        """What each account of the programme brought since its start; None where there were no controls."""
-        from clv.abm.experiments.outcomes import experiment_outcomes
+    def verdict(self) -> Result:
+        """What was spent, what it returned, how sure, what to change next: the first thing to read."""
+        from clv.abm.verdict import programme_verdict, unrandomised_verdict
 
-        programmes = self.table("programmes")
-        if programmes is None or not {"treatment", "control"} <= set(programmes["arm"]):
-            return None
-        begun = programmes[programmes["start"] < self.as_of]
-        return experiment_outcomes(
-            begun, self.transactions, opportunities=self.table("opportunities"), margin=self.settings.margin,
-            as_of=self.as_of,
-        )  # fmt: skip
-
-    @cached_property
-    def experiment(self) -> ExperimentAnalysis | Missing:
-        """What the programme changed, by tier, against its controls."""
-        from clv.abm.experiments.analysis import analyse_experiment
-
-        data, settings = self.outcomes, self.settings
-        if data is None:
-            return Missing.because(_NO_PROGRAMME)
-        return analyse_experiment(
-            data, by="tier", block=self._block(data), secondary=["purchases"], seed=settings.seed,
-            currency=settings.currency,
+        plan = {} if isinstance(self.forecast, Missing) else _by_tier(self.forecast)
+        held_out = int((self.randomised_plan.table["arm"] == "holdout").sum()) if plan else 0
+        if isinstance(self.roi, Missing):
+            other, programme = self.unrandomised, self.programme
+            if isinstance(other, Missing) or programme is None:
+                return self.roi
+            treated = programme[programme["arm"] == "treatment"]
+            known = "cost" in treated and treated["cost"].notna().all()
+            return unrandomised_verdict(other, spent=float(treated["cost"].sum()) if known else None, held_out=held_out)
+        sound = not isinstance(self.experiment, Missing) and self.experiment.sound
+        shared = 0.0 if isinstance(self.spent, Missing) else self.spent.shared
+        mine = None if self.outcomes is None else self.outcomes[self.outcomes["arm"] == "treatment"]
+        return programme_verdict(
+            self.roi, self.response, spent=None if mine is None else float(mine["cost"].sum()), p_next=plan,
+            shared=shared, held_out=held_out, sound=sound,
         )  # fmt: skip
 
     @property
-    def experiment_checks(self) -> pd.DataFrame:
-        """What was checked about the comparison; without any column where there was none."""
+    def how_to_read(self) -> Result:
+        """How a return is read, or why none is shown."""
+        if not isinstance(self.roi, Missing):
+            return Missing.because(
+                "A return of 0% means that the programme just paid for itself. Where the interval reaches from below "
+                "nought to above, whether it paid is not proven, whatever the middle says."
+            )
+        if isinstance(self.unrandomised, Missing):
+            return self.roi
+        return Missing.because(
+            "Nobody drew lots: the picture shows what several methods make of that, not a measurement."
+        )
+
+    @property
+    def tier_verdicts(self) -> pd.DataFrame:
+        """What each tier returned and what to do with it; without any column where that was not measured by lot."""
         import pandas as pd
 
-        return pd.DataFrame() if isinstance(self.experiment, Missing) else self.experiment.checks
+        from clv.abm.verdict import ProgrammeVerdict
+
+        return self.verdict.table if isinstance(self.verdict, ProgrammeVerdict) else pd.DataFrame()
+
+    @property
+    def response_evidence(self) -> pd.DataFrame:
+        """The measurements behind what is believed; without any column where there are none."""
+        import pandas as pd
+
+        return self.response.evidence if self.response.measurements else pd.DataFrame()
+
+    @property
+    def forecast_parts(self) -> pd.DataFrame:
+        """The forecast for the whole plan, each tier and each segment; without any column where there is none."""
+        import numpy as np
+        import pandas as pd
+
+        if isinstance(self.forecast, Missing):
+            return pd.DataFrame()
+        table = self.forecast.table
+        table = table[table["scope"].isin(["total", "tier", "segment"])].replace([np.inf, -np.inf], np.nan)
+        name = table["tier"].where(table["scope"] == "tier", table["segment"])
+        return table.assign(part=name.mask(table["scope"] == "total", "whole plan"))
 
     @cached_property
-    def roi(self) -> IncrementalROI | Missing:
-        """What the programme brought for what it cost, by tier."""
-        from clv.abm.experiments.incremental_roi import incremental_roi
-
-        data, settings = self.outcomes, self.settings
-        if data is None:
-            return Missing.because(_NO_PROGRAMME)
-        if "cost" not in data:
-            return Missing.because("The programme's cost is not known, so that its return cannot be told.")
-        roi = incremental_roi(data, by="tier", block=self._block(data), seed=settings.seed, currency=settings.currency)
-        self.store.put("programme_return", roi.table)
-        return roi
-
-    @cached_property
-    def response(self) -> Response:
-        """What each tier adds: what the study assumes, and what is left of that after the programme was measured."""
-        from clv.abm.loop.evidence import tier_measurements
-        from clv.abm.loop.response import response_prior, update_response
-
-        tiers = self.settings.tiers
-        believed = response_prior(tiers)
-        if isinstance(self.experiment, Missing) or self.outcomes is None:
-            return believed
-        named = self.outcomes.get("programme")
-        name = "programme" if named is None else ", ".join(sorted(named.dropna().unique()))
-        measured = tier_measurements(self.experiment, experiment=name, tiers=[tier.name for tier in tiers])
-        return update_response(believed, measured)
-
-    @cached_property
-    def forecast(self) -> RoiForecast:
-        """What the present plan is expected to return, by what is known of the tiers now."""
+    def forecast(self) -> RoiForecast | Missing:
+        """What the present plan is expected to return, by what is believed of the tiers now."""
         from clv.abm.forecast.roi import forecast_roi
 
+        try:
+            return forecast_roi(self.allocation, self.incremental, self.response, segments=self._segments, **self._how)
+        except ClvError as error:
+            return Missing.because(f"The return of the plan cannot be foretold: {error}")
+
+    @property
+    def forecast_tornado(self) -> None:
+        """Draw what the forecast hangs on, where there is one."""
+        if not isinstance(self.forecast, Missing):
+            self.forecast.plot_tornado()
+
+    @cached_property
+    def plan_comparison(self) -> RoiComparison | Missing:
+        """What the plan, nobody left out, is expected to return beside rank-and-cut, with the same luck."""
+        from clv.abm.allocation.baseline import rank_and_cut
+        from clv.abm.forecast.compare import compare_roi
+
+        full = self.randomised_plan.full
+        cut = rank_and_cut(full.work.book, full.work.rules)
+        cut = cut.merge(self.candidates[["account_id", "tier", "cost"]], how="left", on=["account_id", "tier"])
+        plans: dict[str, Any] = {"the plan": full, "rank and cut": cut.assign(cost=cut["cost"].fillna(0.0))}
+        try:
+            return compare_roi(plans, self.incremental, self.response, **self._how)
+        except ClvError as error:
+            return Missing.because(f"Plans cannot be compared: {error}")
+
+    @property
+    def _how(self) -> dict[str, Any]:
         settings = self.settings
-        return forecast_roi(
-            self.allocation, self.value, self.response, draws=4000, seed=settings.seed,
-            confidence=settings.confidence, currency=settings.currency,
-        )  # fmt: skip
+        return {
+            "draws": _DRAWS, "seed": settings.seed, "confidence": settings.confidence, "currency": settings.currency,
+            "horizon": settings.horizon, "unit": settings.unit, "discount_rate": settings.discount_rate,
+        }  # fmt: skip
+
+    @property
+    def _segments(self) -> pd.Series | None:
+        """Industry of each account, the largest ones by name; None where it is not known."""
+        if self.accounts is None or "industry" not in self.accounts:
+            return None
+        industry = self.accounts.set_index("account_id")["industry"].fillna("not known").astype(str)
+        largest = industry.value_counts(sort=False).sort_index().sort_values(ascending=False, kind="stable")
+        return industry.where(industry.isin(largest.index[:_SEGMENTS]), "others")
 
     @cached_property
     def claims(self) -> Claims:
         """What others claim of account-based marketing: shown beside own evidence, used nowhere."""
         from clv.abm.claims import show_claims
 
-        return show_claims({} if isinstance(self.roi, Missing) else {"roi": self.roi.text.split("\n\n")[0]})
+        return show_claims(self._own_findings())
+
+    def _own_findings(self) -> dict[str, str]:
+        """Say what this study found of what others claim."""
+        own = {}
+        if not self.tier_verdicts.empty:
+            whole = self.tier_verdicts.iloc[-1]
+            own["roi"] = f"a return of {percent(float(whole['roi']))}, {whole['verdict']}"
+            if whole["lower"] == whole["lower"]:
+                ends = f"{percent(float(whole['lower']))} to {percent(float(whole['upper']))}"
+                own["roi"] += f" (95%: {ends})"
+        if not isinstance(self.experiment, Missing):
+            main = self.experiment.table[self.experiment.table["role"] == "main"].iloc[-1]
+            relative = percent(float(main["relative"])) if main["relative"] == main["relative"] else "not known"
+            own["margin uplift"] = (
+                f"{relative} of margin against controls: {money(main['effect'], self.settings.currency)} an account "
+                f"({money(main['lower'])} to {money(main['upper'])})"
+            )
+        if self.programme is not None:
+            count = self.programme.loc[self.programme["arm"] == "treatment", "tier"].nunique()
+            own["tiers in use"] = f"the programme ran {count} tier{'' if count == 1 else 's'}"
+        if not isinstance(self.funnel, Missing):
+            groups = self.funnel.table[~self.funnel.table["group"].str.startswith(ALL_TIERS)]
+            groups = groups.assign(arm=groups["group"].str.rpartition(", ")[2])
+            sums = groups[groups["arm"].isin(["treatment", "control"])].groupby("arm")[["won", "lost"]].sum()
+            if len(sums) == 2 and (sums.sum(axis=1) > 0).all():
+                treated, without = (_won(*sums.loc[arm]) for arm in ("treatment", "control"))
+                own["win rate"] = f"won {treated} of the deals decided with the programme, {without} without"
+        return own
 
     @cached_property
     def next_experiment(self) -> ExperimentDesign | Missing:
-        """What an experiment on the accounts that now get a tier could show within half a year."""
+        """What an experiment on the customers that the plan is about could show within half a year."""
         from clv.abm.experiments.design import design_experiment
-        from clv.errors import ClvError
 
-        table, settings = self.allocation.table, self.settings
-        chosen = table.loc[table["tier"] != "none", ["account_id", "tier"]]
+        settings, table = self.settings, self.randomised_plan.table
+        chosen = table.loc[table["arm"].isin(["treatment", "holdout"]), ["account_id", "stratum"]]
+        chosen = chosen[chosen["account_id"].isin(self.summary.index)].rename(columns={"stratum": "tier"})
         try:
             return design_experiment(
                 chosen, self.transactions, arms={"treatment": 2 / 3, "control": 1 / 3}, match="before",
                 as_of=self.as_of, margin=settings.margin, opportunities=self.table("opportunities"), draws=200,
-                seed=settings.seed, currency=settings.currency,
+                effect=self._hoped_for(chosen["account_id"]), seed=settings.seed, currency=settings.currency,
             )  # fmt: skip
         except ClvError as error:
-            return Missing.because(f"No experiment can be planned on these accounts: {error.message}")
+            return Missing.because(f"No experiment can be planned on these accounts: {reason(error)}")
 
-    @staticmethod
-    def _block(data: pd.DataFrame) -> str | None:
-        """Name the column of randomisation blocks where every account has one."""
-        return "block" if "block" in data and data["block"].notna().all() else None
+    def _hoped_for(self, accounts: pd.Series) -> float | None:
+        """Mean relative effect that the plan expects on these accounts; None where it expects none."""
+        plan = self.randomised_plan.full.table.set_index("account_id")
+        gain = float(plan["value"].reindex(accounts).fillna(0.0).sum())
+        base = float(self.incremental.table["base"].reindex(accounts).fillna(0.0).sum())
+        return gain / base if gain > 0 and base > 0 else None
+
+
+def _won(won: int, lost: int) -> str:
+    return f"{won} of {won + lost} ({won / (won + lost):.0%})"
+
+
+def _by_tier(forecast: RoiForecast) -> dict[str, float]:
+    """Chance that each tier of a plan pays."""
+    tiers = forecast.scope("tier")
+    return dict(zip(tiers["tier"].astype(str), tiers["p_positive"].astype(float), strict=True))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from clv.report.steps.data import DataSteps
+from clv.report.steps.evidence import EvidenceSteps
 from clv.result import Missing
 
 if TYPE_CHECKING:
@@ -22,8 +22,24 @@ if TYPE_CHECKING:
     from clv.value.validation.seasonality import Seasonality
 
 
-class ValueSteps(DataSteps):
+class ValueSteps(EvidenceSteps):
     """What accounts are worth."""
+
+    @cached_property
+    def base_summary(self) -> pd.DataFrame:
+        """The summary on the clock of purchases: what a programme is believed to have added is taken out."""
+        from clv.value.without_programme import without_programme
+
+        programmes = self.table("programmes")
+        if programmes is None:
+            return self.summary
+        whole = self.response.table[self.response.table["segment"] == ""]
+        found = without_programme(
+            self.summary, programmes, dict(zip(whole["tier"], whole["mean"], strict=True)), as_of=self.as_of
+        )
+        if found.text:
+            self.notes.append(found.text)
+        return found.summary
 
     @cached_property
     def purchases(self) -> BetaGeoModel:
@@ -80,7 +96,7 @@ class ValueSteps(DataSteps):
         """Accounts by number of repeat purchases, counted against expected."""
         from clv.value.validation.check import frequency_check
 
-        return frequency_check(self.purchases, self.summary)
+        return frequency_check(self.purchases, self.base_summary)
 
     @cached_property
     def purchase_value(self) -> LifetimeValue:
@@ -88,16 +104,10 @@ class ValueSteps(DataSteps):
         from clv.value.lifetime import lifetime_value
 
         settings = self.settings
-        treated = self._lately_treated()
-        if treated:
-            self.notes.append(
-                f"{treated:,} {'account was' if treated == 1 else 'accounts were'} in a programme within the last year."
-                " Their purchases hold its effect, and their values assume that what it did goes on."
-            )
         return lifetime_value(
             self.purchases,
             self.spend,
-            self.summary,
+            self.base_summary,
             horizon=settings.horizon,
             discount_rate=settings.discount_rate,
             margin=self._margin(self.summary.index),
@@ -120,18 +130,6 @@ class ValueSteps(DataSteps):
         )  # fmt: skip
         self.notes.append(found.text)
         return found.margins
-
-    def _lately_treated(self) -> int:
-        """Count accounts that a programme treated within the year before the as-of date."""
-        import pandas as pd
-
-        programmes = self.table("programmes")
-        if programmes is None:
-            return 0
-        began = (programmes["arm"] == "treatment") & (programmes["start"] <= self.as_of)
-        if "end" in programmes:
-            began &= programmes["end"].isna() | (programmes["end"] > self.as_of - pd.Timedelta(days=365))
-        return int(programmes.loc[began, "account_id"].nunique())
 
     @cached_property
     def contract_value(self) -> LifetimeValue | None:
@@ -244,7 +242,7 @@ class ValueSteps(DataSteps):
 
         Fitting takes less time than the summary, so that every notebook fits anew instead of reading what may be stale.
         """
-        model = model_class(prior="auto").fit(self.summary)
+        model = model_class(prior="auto").fit(self.base_summary)
         self._keep(name, model)
         return model
 
