@@ -24,8 +24,10 @@ def _number(digits: int) -> Callable[[Any], str]:
 
 
 def _significant(value: Any) -> str:
-    """Four significant digits, thousands marked, no exponent for everyday sizes."""
+    """Four significant digits, thousands marked, no exponent for everyday sizes; whole numbers without decimals."""
     size = 0.0 if abs(value) < _NOUGHT else abs(value)
+    if 1 <= size < 1e9 and float(value).is_integer():
+        return _number(0)(value)
     if size and (size < 1e-4 or size >= 1e9):
         return f"{value:.3g}"
     return _number(max(0, 3 - math.floor(math.log10(size))))(value) if size else "0"
