@@ -167,3 +167,29 @@ def test_offers_unlock_what_discounts_add(tmp_path):
     assert found.summary.loc["lift", "lower"] < 1 < found.summary.loc["lift", "upper"]
     (tmp_path / "study.yml").write_text(study + "}\n")
     assert "no offers are known" in clv.open_run(tmp_path).discounts.text
+
+
+def test_the_plan_of_the_demo_brings_most_of_what_its_truth_allows(folder):
+    """Selection, learnt effects and values without the last programme, together, against the truth and rank-and-cut."""
+    from clv.abm.allocation.baseline import rank_and_cut
+
+    run = clv.open_run("demo", folder)
+    tiers = pd.DataFrame([tier.model_dump() for tier in run.settings.tiers]).set_index("name")
+    truth = pd.read_csv(run.study.folder / "truth" / "tiers.csv", dtype={"account_id": str})
+    options = truth[["account_id", "tier"]].assign(
+        value=truth["incremental_margin"],
+        cost=truth["tier"].map(tiers["cost"]),
+        hours=truth["tier"].map(tiers["hours"]),
+    )
+    net = (options["value"] - options["cost"]).set_axis(pd.MultiIndex.from_frame(options[["account_id", "tier"]]))
+
+    def realised(plan):
+        treated = plan[plan["tier"] != "none"]
+        return float(net.loc[pd.MultiIndex.from_frame(treated[["account_id", "tier"]])].sum())
+
+    best = clv.allocate_tiers(options, budget=run.settings.budget, hours=run.settings.hours, counts={"1:1": (0, 8)})
+    plan = run.randomised_plan.full
+    assert realised(best.table) == pytest.approx(best.objective)
+    share = realised(plan.table) / best.objective
+    assert share > 0.85
+    assert share > realised(rank_and_cut(plan.work.book, plan.work.rules)) / best.objective + 0.1
