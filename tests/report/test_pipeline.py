@@ -93,6 +93,16 @@ def test_what_was_learnt_is_kept_and_believed_by_the_next_run(folder, tmp_path):
     later = clv.open_run("demo", tmp_path, {"response": str(folder / "response.json")})
     assert later.response.version == 1
     pd.testing.assert_frame_equal(later.response.table, learnt.table)
+    # Files of earlier runs are inputs: another one makes the tables of this run stale.
+    assert later.study.inputs()["table"].tolist()[-1] == "response"
+    place = tmp_path / "r.json"
+    marks = []
+    for response in (learnt, clv.response_prior(run.settings.tiers)):
+        clv.save_response(response, place)
+        marks.append(clv.load_study("demo", {"response": str(place)}).fingerprint())
+    assert marks[0] != marks[1]
+    with pytest.raises(DataError, match=r"nowhere is not there, or holds no response\.json"):
+        _ = clv.open_run("demo", None, {"response": "nowhere"}).believed
     mean = learnt.table.set_index("tier")["mean"]
     options = run.incremental.tiers.assign(clv=lambda t: t["account_id"].map(run.value.table["clv"]))
     options = options[options["clv"] > 0]

@@ -61,6 +61,13 @@ def test_only_changed_settings_are_listed_and_those_of_the_run_are_marked():
     }
 
 
+def test_places_of_earlier_runs_are_cut_to_their_names():
+    found = settings(response="/home/somebody/r.json", selection={"last_run": "/home/somebody/last"})
+    for shown in (provenance.shareable(found), provenance.changed_settings(found, {})):
+        assert "somebody" not in str(shown)
+        assert "r.json" in str(shown)
+
+
 def test_the_as_of_date_comes_from_the_summary_where_settings_leave_it_open(tmp_path):
     assert provenance._as_of_summary(tmp_path) is None
     frame = pd.DataFrame({"account_id": ["a"]})

@@ -18,6 +18,10 @@ MAKES_TABLE = (
     "assert not (folder / 'customer_value.parquet').exists()\n"
     "pd.DataFrame({'account_id': ['a', 'b']}).to_parquet(folder / 'customer_value.parquet')"
 )
+EXPORTS = (
+    "from pathlib import Path\nPath(run_folder, 'exports').mkdir(exist_ok=True)\n"
+    "Path(run_folder, 'exports', 'list.csv').write_text('a')\nPath(run_folder, 'response.json').write_text('{}');"
+)
 CHART = (
     "from clv.report import style\nimport matplotlib.pyplot as plt\nstyle.use()\n"
     "fig, ax = plt.subplots()\nax.bar(['a', 'b'], [1, 2])\nax.set_title('Bars');"
@@ -42,7 +46,7 @@ def soup(path):
 
 @pytest.fixture
 def notebooks(write_notebook, tmp_path):
-    write_notebook("data_quality", f"# Data {EVIL}", NOISE, ("print('All rows add up.')", "decision"))
+    write_notebook("data_quality", f"# Data {EVIL}", NOISE, EXPORTS, ("print('All rows add up.')", "decision"))
     write_notebook("customer_value", "# Value", MAKES_TABLE, CHART, ("print('Worth', overrides)", "decision"))
     return tmp_path / "notebooks"
 
@@ -58,10 +62,12 @@ def test_two_runs_give_the_same_bytes_and_the_parts_can_be_run_again(notebooks, 
         "index.html",
         "tiny/customer_value.html",
         "tiny/data_quality.html",
+        "tiny/exports/list.csv",
         "tiny/index.html",
         "tiny/manifest.json",
         "tiny/notebooks/customer_value.ipynb",
         "tiny/notebooks/data_quality.ipynb",
+        "tiny/response.json",
         "tiny/tables/customer_value.parquet",
     ]
 
@@ -83,6 +89,8 @@ def test_two_runs_give_the_same_bytes_and_the_parts_can_be_run_again(notebooks, 
     assert manifest["overrides"] == {"margin": "0.25"}
     assert {"python", "clv", "pandas", "numpy"} <= set(manifest["versions"])
     assert manifest["notebooks"]["customer_value"]["wrote"] == ["tables/customer_value.parquet"]
+    assert manifest["exports"] == {"exports/list.csv": first["tiny/exports/list.csv"]}
+    assert manifest["response"] == first["tiny/response.json"]
 
     index = soup(out / "tiny" / "index.html")
     assert [card.get_text(" ", strip=True) for card in index.find_all("li", class_="card")] == [

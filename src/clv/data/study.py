@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pandas as pd
@@ -83,7 +84,43 @@ class Study:
             else:
                 path, data = f"query to {_without_password(str(source.url))}", self._result(table, source)
             rows.append({"table": table, "path": path, "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)})
+        for setting, (place, file) in self.earlier().items():
+            data = file.read_bytes()
+            digest = hashlib.sha256(data).hexdigest()
+            rows.append({"table": setting, "path": place, "sha256": digest, "bytes": len(data)})
         return pd.DataFrame(rows, columns=["table", "path", "sha256", "bytes"])
+
+    def earlier(self) -> dict[str, tuple[str, Path]]:
+        """Say which files of earlier runs the study builds on.
+
+        Returns
+        -------
+        dict
+            Setting (``response``, ``selection.last_run``) -> the place as written in `study.yml`, and the file; a run
+            folder stands for the file in it. Settings that are not given are left out.
+
+        Raises
+        ------
+        DataError
+            There is no such file.
+        """
+        named = {
+            "response": (self.settings.response, "response.json"),
+            "selection.last_run": (self.settings.selection.last_run, "tables/account_selection.parquet"),
+        }
+        found = {}
+        for setting, (place, inside) in named.items():
+            if place is None:
+                continue
+            path = self.folder / Path(os.path.expandvars(place)).expanduser()
+            file = path / inside if path.is_dir() else path
+            if not file.is_file():
+                raise DataError(
+                    f"{place} is not there, or holds no {PurePosixPath(inside).name}.", table=setting,
+                    mend=f"Give {setting!r} a run folder, or the file {PurePosixPath(inside).name} of one.",
+                )  # fmt: skip
+            found[setting] = (place, file)
+        return found
 
     def fingerprint(self) -> str:
         """Return a hash over the settings and all inputs: equal fingerprints, equal results."""

@@ -23,8 +23,9 @@ def sha256(path: Path) -> str:
 
 
 def snapshot(folder: Path) -> dict[str, str]:
-    """Return path -> hash of the tables and models in a run folder; paths are relative, with ``/``."""
-    files = [path for kind in ("tables", "models") for path in (folder / kind).rglob("*") if path.is_file()]
+    """Return path -> hash of what notebooks leave in a run folder beside pages; paths are relative, with ``/``."""
+    files = [path for kind in ("tables", "models", "exports") for path in (folder / kind).rglob("*") if path.is_file()]
+    files += [path for path in [folder / "response.json"] if path.is_file()]
     return {path.relative_to(folder).as_posix(): sha256(path) for path in sorted(files)}
 
 
@@ -56,7 +57,7 @@ def build(
     pages : sequence of mapping
         ``name``, ``title`` and ``decision`` of each page.
     wrote : mapping
-        Notebook -> the tables and models that it left.
+        Notebook -> the tables, models and exports that it left.
     faults : sequence of Fault
         Why pages are missing.
 
@@ -86,6 +87,8 @@ def build(
             if path.startswith("tables/") and path.endswith(".parquet")
         },
         "models": {path: digest for path, digest in files.items() if path.startswith("models/")},
+        "exports": {path: digest for path, digest in files.items() if path.startswith("exports/")},
+        "response": files.get("response.json"),
         "notebooks": {
             path.stem: {"sha256": sha256(path), "wrote": sorted(wrote.get(path.stem, []))}
             for path in sorted((folder / "notebooks").glob("*.ipynb"))

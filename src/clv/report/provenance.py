@@ -42,12 +42,20 @@ def versions() -> dict[str, str]:
 
 def shareable(settings: Settings) -> dict[str, Any]:
     """Return all settings as JSON values, without passwords in addresses of databases and without absolute paths."""
-    values = settings.model_dump(mode="json")
+    values = _named_only(settings.model_dump(mode="json"))
     for table in values["tables"].values():
         if table.get("url"):
             table["url"] = shareable_url(table["url"])
         if table.get("path"):
             table["path"] = shareable_path(table["path"])
+    return values
+
+
+def _named_only(values: dict[str, Any]) -> dict[str, Any]:
+    """Cut the places of earlier runs down to what may be shared."""
+    for part, key in ((values, "response"), (values.get("selection", {}), "last_run")):
+        if part.get(key):
+            part[key] = shareable_path(part[key])
     return values
 
 
@@ -73,7 +81,7 @@ def shareable_overrides(overrides: Mapping[str, str]) -> dict[str, str]:
 
 def changed_settings(settings: Settings, overrides: Mapping[str, Any]) -> list[dict[str, Any]]:
     """List the settings that differ from their defaults, and which of them were given for this run only."""
-    changed = settings.model_dump(mode="json", exclude_defaults=True)
+    changed = _named_only(settings.model_dump(mode="json", exclude_defaults=True))
     rows = []
     for key, value in sorted(_flat({k: v for k, v in changed.items() if k not in _SAID_ELSEWHERE})):
         given = any(key == o or key.startswith(f"{o}.") or o.startswith(f"{key}.") for o in overrides)

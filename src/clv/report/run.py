@@ -191,6 +191,7 @@ def _carry_over(work: _Work) -> None:
     """
     import nbformat
 
+    from clv.report.manifest import snapshot
     from clv.report.provenance import versions
 
     place, request = work.place, work.request
@@ -206,9 +207,9 @@ def _carry_over(work: _Work) -> None:
             mend="Run the whole study (leave out --only), or give another folder with --out.",
         )
     made = {path for name in request.only for path in manifest.get("notebooks", {}).get(name, {}).get("wrote", [])}
-    for kind in ("tables", "models"):
-        if (place.published / kind).is_dir():
-            shutil.copytree(place.published / kind, place.staging / kind)
+    for path in snapshot(place.published):
+        (place.staging / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(place.published / path, place.staging / path)
     for path in made:
         (place.staging / path).unlink(missing_ok=True)
     (place.staging / "notebooks").mkdir(exist_ok=True)

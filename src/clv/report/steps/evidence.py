@@ -202,9 +202,10 @@ class EvidenceSteps(DataSteps):
         from clv.errors import SettingsError
 
         settings = self.settings
-        if settings.response is None:
+        named = self.study.earlier().get("response")
+        if named is None:
             return response_prior(settings.tiers)
-        earlier = load_response(self.study.folder / settings.response)
+        earlier = load_response(named[1])
         missing = [tier.name for tier in settings.tiers if tier.name not in earlier.assumed]
         if missing:
             raise SettingsError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -16,9 +15,6 @@ if TYPE_CHECKING:
     from clv.report.steps.data import DataSteps
 
 _Run = TypeVar("_Run", bound="DataSteps")
-
-#: where a run folder keeps the table.
-_KEPT = Path("tables") / "account_selection.parquet"
 
 
 def as_known_on(run: _Run, day: pd.Timestamp) -> _Run:
@@ -46,22 +42,20 @@ def as_known_on(run: _Run, day: pd.Timestamp) -> _Run:
     if settings.response is not None:
         from clv.abm.loop.store import load_response
 
-        learnt = load_response(run.study.folder / settings.response).measurements
+        learnt = load_response(run.study.earlier()["response"][1]).measurements
         if not all(one.end and one.end <= f"{day:%Y-%m-%d}" for one in learnt):
             earlier["response"] = None  # it was not known then
     study = Study(run.study.folder, settings.model_copy(update=earlier))
     return type(run)(study=study, store=Store(None, ""))
 
 
-def read_selection(place: str, folder: Path) -> tuple[str, pd.DataFrame]:
+def read_selection(file: Path) -> tuple[str, pd.DataFrame]:
     """Read the selection of an earlier run.
 
     Parameters
     ----------
-    place : str
-        A run folder, or a CSV or Parquet file with its table `account_selection`; variables are expanded, and relative
-        paths count from `folder`.
-    folder : pathlib.Path
+    file : pathlib.Path
+        CSV or Parquet, the table `account_selection`.
 
     Returns
     -------
@@ -72,20 +66,16 @@ def read_selection(place: str, folder: Path) -> tuple[str, pd.DataFrame]:
     Raises
     ------
     DataError
-        There is no such file, or it is no selection.
+        It is no selection.
     """
-    path = folder / Path(os.path.expandvars(place)).expanduser()
-    file = path / _KEPT if path.is_dir() else path
     mend = "Give 'selection.last_run' a run folder, or a CSV or Parquet file of its table account_selection."
-    if not file.is_file():
-        raise DataError(f"{place} is not there, or holds none.", table="account_selection", mend=mend)
     try:
         if file.suffix.lower() == ".parquet":
             table = pd.read_parquet(file)
         else:
             table = pd.read_csv(file, dtype={"account_id": str}, encoding="utf-8-sig")
     except (OSError, ValueError) as error:
-        raise DataError(f"{place} cannot be read ({error})", table="account_selection", mend=mend) from error
+        raise DataError(f"{file.name} cannot be read ({error})", table="account_selection", mend=mend) from error
     for column in ("account_id", "score", "selected"):
         if column not in table.columns:
             raise DataError("the column is missing.", table="account_selection", column=column, mend=mend)

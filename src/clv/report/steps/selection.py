@@ -321,8 +321,8 @@ class SelectionSteps(KindSteps):
     @cached_property
     def _last_selection(self) -> tuple[str, pd.DataFrame] | None:
         """The selection of the last run as its study setting names it, and what it is in words; None without one."""
-        place = self.settings.selection.last_run
-        return None if place is None else read_selection(place, self.study.folder)
+        named = self.study.earlier().get("selection.last_run")
+        return None if named is None else read_selection(named[1])
 
     @cached_property
     def changes(self) -> SelectionChanges | Missing:
