@@ -361,3 +361,11 @@ def test_same_inputs_same_bytes(regulars):
     pd.testing.assert_frame_equal(one.table, two.table, check_exact=True)
     pd.testing.assert_frame_equal(one.accounts, two.accounts, check_exact=True)
     assert one.text == two.text
+
+
+def test_where_nobody_has_lapsed_yet_the_picture_says_so():
+    dates = pd.to_datetime(["2011-01-05", "2011-03-01", "2011-06-01", "2011-02-10", "2011-09-01"])
+    lines = pd.DataFrame({"account_id": ["a", "a", "a", "b", "b"], "date": dates, "amount": 10.0})
+    result = clv.win_back(lines, as_of="2011-12-09")
+    assert not (result.table["at_risk"] > 0).any()
+    assert [text.get_text() for text in result.plot().texts] == ["Nobody has lapsed yet"]

@@ -89,6 +89,10 @@ class WinBack(Result):
             _, ax = plt.subplots(figsize=(6.4, 3.4), layout="constrained")
         blue, orange = sns.color_palette("colorblind")[:2]
         seen = self.table[self.table["at_risk"] > 0]
+        if seen.empty:
+            ax.set_axis_off()
+            ax.text(0.5, 0.5, "Nobody has lapsed yet", ha="center", va="center", transform=ax.transAxes)
+            return ax
         share = 100 * seen[["hazard", "lower", "upper", "fitted", "fitted_lower", "fitted_upper"]]
         ax.vlines(seen.index, share["lower"], share["upper"], color=blue, alpha=0.4, linewidth=3)
         ax.plot(seen.index, share["hazard"], "o", color=blue, label="counted")
