@@ -69,16 +69,19 @@ def draw_svg(figure: Figure) -> str:
         Its ``<title>`` is the figure's: what a screen reader says instead of the picture.
     """
     buffer = io.BytesIO()
-    metadata = {"Date": None, "Creator": None, "Format": None, "Type": None, "Title": _title(figure)}
+    metadata: dict[str, str | None] = {"Date": None, "Creator": None, "Format": None, "Type": None}
+    title = _title(figure)
+    if title:
+        metadata["Title"] = title
     figure.savefig(buffer, format="svg", bbox_inches="tight", metadata=metadata)
     return buffer.getvalue().decode()
 
 
-def _title(figure: Figure) -> str | None:
+def _title(figure: Figure) -> str:
     titles = [figure.get_suptitle()]
     for axes in figure.axes:
         titles += [axes.get_title(loc=place) for place in ("left", "center", "right")]
-    return "; ".join(" ".join(title.split()) for title in titles if title) or None
+    return "; ".join(" ".join(title.split()) for title in titles if title)
 
 
 def _show_as_svg() -> None:

@@ -91,6 +91,7 @@ class WinBack(Result):
         seen = self.table[self.table["at_risk"] > 0]
         if seen.empty:
             ax.set_axis_off()
+            ax.set_title("Chance of a return")
             ax.text(0.5, 0.5, "Nobody has lapsed yet", ha="center", va="center", transform=ax.transAxes)
             return ax
         share = 100 * seen[["hazard", "lower", "upper", "fitted", "fitted_lower", "fitted_upper"]]
