@@ -13,7 +13,6 @@ on one thread; it makes no tornado and no text. Memory is the peak of the proces
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import os
 import platform
 import resource
@@ -28,6 +27,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
+from own_process import in_own_process  # noqa: E402
 
 TIERS = {"1:1": (1000.0, 0.35, 0.02), "1:few": (200.0, 0.15, 0.18), "1:many": (20.0, 0.03, 0.80)}
 SPREAD, VALUE_SD, COST_SD, DRAWS = 0.5, 0.6, 0.1, 10_000
@@ -96,17 +96,6 @@ def case(what: str, accounts: int, runs: int, pipe: Any) -> None:
                "before": before, "net": net})  # fmt: skip
 
 
-def run(what: str, accounts: int, runs: int) -> dict[str, Any]:
-    context = multiprocessing.get_context("spawn")
-    there, here = context.Pipe()
-    process = context.Process(target=case, args=(what, accounts, runs, here))
-    process.start()
-    here.close()
-    found = there.recv()
-    process.join()
-    return found
-
-
 def apart(a: np.ndarray, b: np.ndarray) -> float:
     """Largest difference of quantiles, in standard errors of such a difference (Monte Carlo noise alone is 1 to 2)."""
     worst = 0.0
@@ -139,8 +128,10 @@ def main() -> None:
     for accounts in given.accounts:
         kinds = ["exact", "moments"]
         kinds += ["plain"] if accounts <= given.plain_up_to and not given.skip_plain else []
-        found = {kind: run(kind, accounts, 1 if accounts >= 100_000 and kind == "exact" else given.runs)
-                 for kind in kinds}  # fmt: skip
+        found = {
+            kind: in_own_process(case, kind, accounts, 1 if accounts >= 100_000 and kind == "exact" else given.runs)
+            for kind in kinds
+        }
         for kind, one in found.items():
             goal = ""
             if kind != "plain" and accounts in GOALS:

@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
-import multiprocessing
 import os
 import platform
 import subprocess
@@ -32,6 +31,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")  # before numpy is loaded, here and in the processes that this one starts
 
 import numpy as np  # noqa: E402
+from own_process import in_own_process  # noqa: E402
 
 GOALS = {1_000: 0.0, 10_000: 1e-5, 100_000: 1e-5, 1_000_000: 1e-6}
 RICH_GOALS = {1_000: 1e-4, 10_000: 1e-4, 100_000: 1e-4}
@@ -92,19 +92,6 @@ def ours(kind: str, accounts: int, gap: float, seconds: float, pipe: Any) -> Non
             "phases": phases,
         }
     )
-
-
-def run_ours(kind: str, accounts: int, gap: float, seconds: float) -> dict[str, Any]:
-    there, here = multiprocessing.get_context("spawn").Pipe()
-    process = multiprocessing.get_context("spawn").Process(target=ours, args=(kind, accounts, gap, seconds, here))
-    process.start()
-    here.close()
-    try:
-        found = there.recv()
-    except EOFError:
-        found = {}
-    process.join()
-    return found
 
 
 def run_peer(python: str, name: str, path: Path, cap: float, gap: float) -> dict[str, Any]:
@@ -169,7 +156,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for accounts in [] if given.skip_plain else given.accounts:
             asked = 0.0 if accounts <= 1_000 else max(1e-6, GOALS.get(accounts, 1e-6))
-            found = run_ours("plain", accounts, asked, 60.0)
+            found = in_own_process(ours, "plain", accounts, asked, 60.0)
             spent[f"plain, {accounts:,}"] = found.get("phases", {})
             said("plain", accounts, found, GOALS.get(accounts))
             if not found:
@@ -194,7 +181,7 @@ def main() -> None:
                     other.get("status", ""),
                 )
         for kind, accounts in [] if given.skip_rich else books(given.accounts):
-            found = run_ours(kind, accounts, 1e-4, 200.0)
+            found = in_own_process(ours, kind, accounts, 1e-4, 200.0)
             name = "all limits" if kind == "rich" else "all limits, cap of 2%"
             spent[f"{name}, {accounts:,}"] = found.get("phases", {})
             said(name, accounts, found, RICH_GOALS[accounts])

@@ -15,7 +15,6 @@ plans found) and at most (by the bounds).
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import os
 import platform
 import time
@@ -26,6 +25,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")  # before numpy is loaded, here and in the processes that this one starts
 
 import numpy as np  # noqa: E402
+from own_process import in_own_process  # noqa: E402
 
 SPREAD = 0.2
 ANEW = 5
@@ -76,19 +76,6 @@ def case(kind: str, accounts: int, draws: int, pipe: Any) -> None:
     )
 
 
-def run(kind: str, accounts: int, draws: int) -> dict[str, Any]:
-    there, here = multiprocessing.get_context("spawn").Pipe()
-    process = multiprocessing.get_context("spawn").Process(target=case, args=(kind, accounts, draws, here))
-    process.start()
-    here.close()
-    try:
-        found = there.recv()
-    except EOFError:
-        found = {}
-    process.join()
-    return found
-
-
 def line(*cells: object) -> None:
     print("| " + " | ".join(str(cell) for cell in cells) + " |", flush=True)
 
@@ -108,7 +95,7 @@ def main() -> None:
     line(*["---"] * 8)
     for kind in given.kinds:
         for accounts in given.accounts:
-            f = run(kind, accounts, given.draws)
+            f = in_own_process(case, kind, accounts, given.draws)
             if not f:
                 line("all limits" if kind == "rich" else kind, f"{accounts:,}", *["failed"] * 6)
                 continue

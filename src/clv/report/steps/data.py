@@ -117,3 +117,8 @@ class DataSteps:
             names = flat["account_id"].map(self.accounts.set_index("account_id")["name"])
             flat["account"] = (names + " (" + flat["account_id"] + ")").fillna(flat["account_id"])
         return flat
+
+    def _say(self, note: str) -> None:
+        """Tell a reader something once."""
+        if note not in self.notes:
+            self.notes.append(note)

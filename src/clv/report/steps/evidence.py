@@ -223,11 +223,6 @@ class EvidenceSteps(DataSteps):
             save_response(response, self.store.folder / "response.json")
         return response
 
-    def _say(self, note: str) -> None:
-        """Tell a reader something once."""
-        if note not in self.notes:
-            self.notes.append(note)
-
     @staticmethod
     def _block(data: pd.DataFrame) -> str | None:
         """Name the column of randomisation blocks where every account has one."""

@@ -111,6 +111,10 @@ class KindSteps(ChurnSteps):
     @cached_property
     def clusters(self) -> AccountClusters | Missing:
         """Clusters of like accounts for the one-to-few tier, with a reference account each (rule A10)."""
+        return self._clustered()
+
+    def _clustered(self, size: tuple[int, int] | None = None) -> AccountClusters | Missing:
+        """Cluster the accounts; with a size, the same clusters, the larger ones cut into groups of neighbours."""
         from clv.abm.clusters.account_clusters import account_clusters
 
         accounts = self.accounts
@@ -123,6 +127,7 @@ class KindSteps(ChurnSteps):
                 accounts,
                 won=won,
                 exclude=["margin_share"],
+                size=size,
                 resamples=20,
                 references=19,
                 seed=self.settings.seed,

@@ -68,25 +68,28 @@ class SelectionSteps(KindSteps):
         return found
 
     @cached_property
-    def selection(self) -> Selection:
-        """Which accounts the programme should take: those about which it changes most for its cost."""
+    def _chosen(self) -> Selection:
+        """Choose, and keep nothing."""
         from clv.abm.selection import select_accounts
 
         settings = self.settings
-        selection = select_accounts(
+        return select_accounts(
             self.incremental, capacity=settings.selection.capacity, stages=self.stages.table["stage"],
             accounts=self._families[1], confidence=settings.confidence, currency=settings.currency,
         )  # fmt: skip
-        _ = self._last_selection  # the last run may lie where this one is kept
-        self.store.put("account_selection", self._kept(selection))
-        return selection
+
+    @cached_property
+    def selection(self) -> Selection:
+        """Which accounts the programme should take: those about which it changes most for its cost."""
+        _ = self._kept
+        return self._chosen
 
     @cached_property
     def selection_list(self) -> pd.DataFrame:
         """The list for the people who work with it: account, kind, tier, net, how sure, why, what would flip it."""
         from clv.abm.selecting.listing import spans
 
-        table = self.named(self._kept(self.selection))
+        table = self.named(self._kept)
         self.store.export("account_selection", self._for_people(table))
         labels = table[["kind", "grade", "stage"]].astype(object)
         labels["kind"] = labels["kind"].mask(labels["kind"] == "customer")
@@ -105,12 +108,15 @@ class SelectionSteps(KindSteps):
         )
         return table.head(most)
 
-    def _kept(self, selection: Selection) -> pd.DataFrame:
-        """All that is kept of a selection, one row an account."""
+    @cached_property
+    def _kept(self) -> pd.DataFrame:
+        """Keep all of the selection, one row an account."""
         from clv.abm.selecting.listing import selection_list
 
         labels = {"stage": self.stages.table["stage"], "grade": self.grade_names}
-        return selection_list(selection, labels).assign(as_of=self.as_of)
+        table = selection_list(self._chosen, labels).assign(as_of=self.as_of)
+        _ = self._last_selection  # the last run may lie where this one is kept
+        return self.store.put("account_selection", table)
 
     @property
     def selected(self) -> pd.DataFrame:
@@ -336,14 +342,14 @@ class SelectionSteps(KindSteps):
                 "The values come from elsewhere, so that what the choice would have been before cannot be told. Name"
                 " the last run under selection.last_run."
             )
-        now, settings = self._kept(self.selection), self.settings
+        now, settings = self._kept, self.settings
         try:
             if self._last_selection is not None:
                 since, before = self._last_selection
             else:
                 day = self.as_of - pd.Timedelta(days=settings.selection.compare_days)
                 then = as_known_on(self, day)
-                since, before = f"{day:%Y-%m-%d} (as it would have been chosen then)", then._kept(then.selection)
+                since, before = f"{day:%Y-%m-%d} (as it would have been chosen then)", then._kept
         except ClvError as error:
             if self._last_selection is not None:
                 raise

@@ -51,7 +51,8 @@ class TierSteps(SelectionSteps):
             self.settings, self.about, self.candidates["account_id"], valued=self._tier_values["account_id"],
             managers=self.table("managers"), last=last,
         )  # fmt: skip
-        self.notes.extend(note for note in stated.notes if note not in self.notes)
+        for note in stated.notes:
+            self._say(note)
         return stated
 
     @cached_property
@@ -89,17 +90,13 @@ class TierSteps(SelectionSteps):
         """Group of like accounts that each account is in, of a size that people can work on; index account_id."""
         import pandas as pd
 
-        from clv.abm.clusters.account_clusters import account_clusters
-
-        rule, accounts, found = self.settings.limits.clusters, self.accounts, self.clusters
-        if accounts is None or rule is None or isinstance(found, Missing):
+        rule, found = self.settings.limits.clusters, self.clusters
+        if rule is None or isinstance(found, Missing):
             return pd.Series(dtype=object)
         if found.structured and rule.at_most is not None and rule.at_most >= 2 * rule.at_least - 1:
-            # The same clusters, the larger ones cut into groups of neighbours.
-            found = account_clusters(
-                accounts, exclude=["margin_share"], clusters=(2, 6), resamples=20, references=19, sample=400,
-                size=(rule.at_least, rule.at_most), seed=self.settings.seed,
-            )  # fmt: skip
+            found = self._clustered((rule.at_least, rule.at_most))
+            if isinstance(found, Missing):
+                return pd.Series(dtype=object)
         return found.table["group"].astype(object)
 
     @cached_property
