@@ -150,7 +150,18 @@ def test_comparison_is_in_money_and_names_broken_limits(case):
     by_hand = sum(cell.loc[(a, "1:1"), "value"] - cell.loc[(a, "1:1"), "cost"] for a in team)
     assert table.loc["team", "net"] == pytest.approx(by_hand)
     assert "It breaks limits" in found.text
-    assert (np.diff(found.moves["net"] - found.moves["other_net"]) <= 1e-9).all()
+    others = {"team": team, "last period": last.set_index("account_id")["tier"]}
+    assert list(found.moves["plan"].unique()) == ["rank and cut", "team", "last period"]
+    mine = plan.table.set_index("account_id")["tier"]
+    for name, moves in found.moves.groupby("plan"):
+        assert len(moves) == table.loc[name, "moved"]
+        assert (np.diff(moves["net"] - moves["other_net"]) <= 1e-9).all()
+        gain = table.loc["best", "net"] - table.loc[name, "net"]
+        assert (moves["net"] - moves["other_net"]).sum() == pytest.approx(gain)
+        if name in others:
+            at = moves["account_id"]
+            assert list(moves["tier"]) == list(mine.reindex(at).fillna("none"))
+            assert list(moves["other"]) == list(pd.Series(others[name]).reindex(at).fillna("none"))
     assert len(found.plot().containers[0]) == 4
     with pytest.raises(DataError, match="no option"):
         compare_allocations(plan, {"odd": {options["account_id"].iloc[0]: "gold"}})

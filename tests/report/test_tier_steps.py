@@ -99,6 +99,9 @@ def test_other_plans_stand_beside_it(kept):
     net = (options.loc[named, "value"] - options.loc[named, "cost"]).sum()
     assert table.loc["the team's list", "net"] == pytest.approx(net)
     moves = kept.team_moves.set_index("account_id")
+    assert len(moves) == table.loc["the team's list", "moved"]
+    gain = table.loc["best", "net"] - table.loc["the team's list", "net"]
+    assert (moves["net"] - moves["other_net"]).sum() == pytest.approx(gain)
     assert set(moves["other"]) <= {"1:1", "1:few", "none"}
     assert (moves["tier"] != moves["other"]).all()
 

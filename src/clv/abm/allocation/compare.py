@@ -37,8 +37,8 @@ class Comparison(Result):
         (limits that it breaks, in words; empty if none), unvalued (accounts that it treats and that have no option:
         they count for nothing).
     moves : pandas.DataFrame
-        One row an account that the first other plan treats otherwise: account_id, tier, other, net, other_net; the
-        largest gain first.
+        One row an account and plan that treats it otherwise than the best one: plan, account_id, tier, other, net,
+        other_net; plans in the order of the table, the largest gain first in each.
     currency : str
         Written after money.
     """
@@ -119,8 +119,8 @@ def compare_allocations(
     table = pd.DataFrame(rows, columns=columns)
     best = float(table["net"].iloc[0])
     table.insert(6, "share", table["net"] / best if best > 0 else np.nan)
-    first = list(plans)[1] if len(plans) > 1 else "best"
-    return Comparison(table, _text(table, plan.currency), _moves(book, best_of, plans[first][0]), plan.currency)
+    moves = pd.concat([_moves(book, name, best_of, tier_of) for name, (tier_of, _) in plans.items()])
+    return Comparison(table, _text(table, plan.currency), moves.reset_index(drop=True), plan.currency)
 
 
 def _codes(book: Book, name: str, other: List) -> tuple[np.ndarray, int]:
@@ -151,13 +151,14 @@ def _codes(book: Book, name: str, other: List) -> tuple[np.ndarray, int]:
     return tier_of, int((treated & ~known).sum())
 
 
-def _moves(book: Book, own: np.ndarray, other: np.ndarray) -> pd.DataFrame:
+def _moves(book: Book, plan: str, own: np.ndarray, other: np.ndarray) -> pd.DataFrame:
     names = np.array([*book.tiers, "none"], dtype=object)
     at = np.flatnonzero(own != other)
     net = np.concatenate([book.net, np.zeros((len(book.accounts), 1))], axis=1)
     mine, theirs = own[at], other[at]
     frame = pd.DataFrame(
         {
+            "plan": np.full(len(at), plan, dtype=object),
             "account_id": book.accounts[at].astype(str),
             "tier": names[mine],
             "other": names[theirs],
@@ -165,7 +166,7 @@ def _moves(book: Book, own: np.ndarray, other: np.ndarray) -> pd.DataFrame:
             "other_net": net[at, theirs],
         }
     )
-    return frame.iloc[np.argsort(-(frame["net"] - frame["other_net"]).to_numpy(), kind="stable")].reset_index(drop=True)
+    return frame.iloc[np.argsort(-(frame["net"] - frame["other_net"]).to_numpy(), kind="stable")]
 
 
 def _text(table: pd.DataFrame, currency: str) -> str:

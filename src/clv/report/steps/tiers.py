@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from clv.abm.allocation.stated import StatedLimits
     from clv.abm.tiers import Allocation
 
+#: what the plan that people made by hand is called.
+_TEAM = "the team's list"
+
 
 class TierSteps(SelectionSteps):
     """In which tier."""
@@ -157,7 +160,7 @@ class TierSteps(SelectionSteps):
                     f"account {unknown['account_id'].iloc[0]!r} has tier {unknown['tier'].iloc[0]!r}, which the study"
                     " does not have.", table="team_tiers", column="tier", mend=f"Use {', '.join(names)} or none.",
                 )  # fmt: skip
-            plans["the team's list"] = team.set_index("account_id")["tier"]
+            plans[_TEAM] = team.set_index("account_id")["tier"]
         last = self._last_tiers()
         if len(last):
             plans["last period"] = last[last.isin(names)]
@@ -168,16 +171,10 @@ class TierSteps(SelectionSteps):
         """Accounts that the plan treats otherwise than the team's list; without any column where there is none."""
         import pandas as pd
 
-        from clv.abm.allocation.compare import compare_allocations
-
-        team = self._other_plans.get("the team's list")
-        if team is None:
+        if _TEAM not in self._other_plans:
             return pd.DataFrame()
-        wide = self.options(set(team.index) | set(self.candidates["account_id"]))
-        full = self.randomised_plan.full
-        return compare_allocations(
-            full, {"the team's list": team}, rank_cut=False, options=wide, accounts=self.about
-        ).moves
+        moves = self.comparison.moves
+        return moves[moves["plan"] == _TEAM].drop(columns="plan")
 
     @cached_property
     def moves(self) -> Result:
