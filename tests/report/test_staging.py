@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+import clv.report.lock
 from clv.errors import RunError
 from clv.report.staging import MADE_BY, Place, claim, recover_all
 
@@ -120,6 +124,69 @@ def test_two_runs_into_one_place_are_refused(tmp_path):
         holder.communicate("done")
     with claim(tmp_path, "demo"):
         pass
+
+
+@pytest.fixture
+def windows_lock(monkeypatch):
+    """Load the lock as Windows would: its own calls for locks, and a file that is open cannot be removed."""
+    import fcntl
+
+    open_files = {}
+    real_open, real_close, real_unlink = os.open, os.close, Path.unlink
+
+    def locking(handle, mode, size):
+        assert (mode, size) in ((0, 1), (2, 1))
+        try:
+            fcntl.flock(handle, fcntl.LOCK_UN if mode == 0 else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise PermissionError(13, "Permission denied") from None
+
+    def note(path, *rest, **more):
+        handle = real_open(path, *rest, **more)
+        open_files[handle] = str(path)
+        return handle
+
+    def forget(handle):
+        open_files.pop(handle, None)
+        real_close(handle)
+
+    def unlink(self, missing_ok=False):
+        if str(self) in open_files.values():
+            raise PermissionError(13, "The process cannot access the file because it is being used", str(self))
+        real_unlink(self, missing_ok=missing_ok)
+
+    monkeypatch.setitem(sys.modules, "msvcrt", SimpleNamespace(locking=locking, LK_UNLCK=0, LK_NBLCK=2))
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    spec = importlib.util.spec_from_file_location("lock_of_windows", clv.report.lock.__file__)
+    found = importlib.util.module_from_spec(spec)
+    with monkeypatch.context() as there:
+        there.setattr(sys, "platform", "win32")
+        spec.loader.exec_module(found)
+    monkeypatch.setattr(os, "open", note)
+    monkeypatch.setattr(os, "close", forget)
+    monkeypatch.setattr(Path, "unlink", unlink)
+    return found.lock, open_files
+
+
+def test_one_run_at_a_time_under_windows_too(windows_lock, tmp_path):
+    lock, open_files = windows_lock
+    path = tmp_path / ".lock-demo"
+    for _ in range(2):
+        with lock(path, busy="no"):
+            with pytest.raises(RunError, match=r"^busy\. Mend: Wait"), lock(path, busy="busy."):
+                pass
+            assert path.exists()
+            assert len(open_files) == 1
+        assert not path.exists()
+        assert not open_files
+    # Somebody opens the file just before it is let go: it stays, and the next run takes it.
+    with lock(path, busy="no"):
+        other = os.open(path, os.O_RDWR)
+    assert path.exists()
+    os.close(other)
+    with lock(path, busy="no"):
+        pass
+    assert not path.exists()
 
 
 @pytest.mark.parametrize("name", ["demo", "demo.failed"])

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from clv.errors import ClvError, RunError, SettingsError
 from clv.report.catalogue import find_notebooks
@@ -124,8 +124,9 @@ def _run_apart(requests: Sequence[Request], names: Sequence[str], at_once: int, 
     """Run each study in a process of its own: a kernel's death or a leak in one does not reach another."""
     context = multiprocessing.get_context("spawn")
     waiting = list(zip(requests, names, strict=True))
-    running: dict[Connection, tuple[str, BaseProcess]] = {}
+    running: dict[Any, tuple[str, BaseProcess]] = {}
     done: dict[str, Outcome] = {}
+    ready: Any  # the end of a pipe: a Connection, or what Windows has in its place
     try:
         while waiting or running:
             while waiting and len(running) < at_once:
@@ -137,7 +138,6 @@ def _run_apart(requests: Sequence[Request], names: Sequence[str], at_once: int, 
                 theirs.close()
                 running[ours] = (name, process)
             for ready in wait(list(running)):
-                assert isinstance(ready, Connection)
                 name, process = running[ready]
                 try:
                     message = ready.recv()

@@ -3,13 +3,41 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from clv.errors import RunError
+
+# A lock is taken without waiting (BlockingIOError: somebody else has it); False says that it is on a file that is gone.
+if sys.platform == "win32":
+    import msvcrt
+
+    def _take(handle: int, path: Path) -> bool:
+        try:
+            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+        except PermissionError as error:
+            raise BlockingIOError(error.errno, error.strerror) from None
+        return True  # nobody can remove a file that is open
+
+    def _let_go(handle: int, path: Path) -> None:
+        msvcrt.locking(handle, msvcrt.LK_UNLCK, 1)
+        os.close(handle)
+        with suppress(PermissionError):  # whoever has opened it since will remove it
+            path.unlink(missing_ok=True)
+else:
+    import fcntl
+
+    def _take(handle: int, path: Path) -> bool:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # The holder before us may have removed the file between our two calls: then we hold a lock on nothing.
+        return path.exists() and os.path.samestat(os.fstat(handle), path.stat())
+
+    def _let_go(handle: int, path: Path) -> None:
+        path.unlink(missing_ok=True)
+        os.close(handle)
 
 
 @contextmanager
@@ -24,9 +52,7 @@ def lock(path: Path, *, busy: str) -> Iterator[None]:
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # The holder before us may have removed the file between our two calls: then we hold a lock on nothing.
-            if path.exists() and os.path.samestat(os.fstat(handle), path.stat()):
+            if _take(handle, path):
                 break
         except BlockingIOError:
             os.close(handle)
@@ -38,8 +64,7 @@ def lock(path: Path, *, busy: str) -> Iterator[None]:
     try:
         yield
     finally:
-        path.unlink(missing_ok=True)
-        os.close(handle)
+        _let_go(handle, path)
 
 
 @contextmanager
