@@ -51,6 +51,8 @@ def test_the_same_table_from_every_kind_of_source(tmp_path: Path) -> None:
     import openpyxl
     import sqlalchemy
 
+    tmp_path = tmp_path / "it's ours"
+    tmp_path.mkdir()
     GOOD.to_csv(tmp_path / "a.csv", index=False)
     GOOD.to_parquet(tmp_path / "a.parquet")
     book = openpyxl.Workbook()

@@ -116,9 +116,11 @@ DAYS = st.integers(0, 900)
 @given(st.lists(st.tuples(st.sampled_from("AB"), DAYS, st.integers(0, 400), st.sampled_from([None, True, False])),
                 min_size=1, max_size=9), DAYS, st.integers(0, 60))  # fmt: skip
 def test_relations_are_their_terms_whatever_the_book(rows, at, grace):
-    start = np.datetime64("2020-01-01")
-    table = book(*((f"K{i}", a, str(start + s), str(start + s + d), flag) for i, (a, s, d, flag) in enumerate(rows)))
-    as_of = str(start + at)
+    def day(n):
+        return str(np.datetime64("2020-01-01") + np.timedelta64(n, "D"))
+
+    table = book(*((f"K{i}", a, day(s), day(s + d), flag) for i, (a, s, d, flag) in enumerate(rows)))
+    as_of = day(at)
     if not (table["start"] <= as_of).any():
         with pytest.raises(DataError, match="begun"):
             clv.summarise_contracts(table, as_of, grace=grace)

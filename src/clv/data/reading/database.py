@@ -54,11 +54,13 @@ def _duckdb(sql: str, address: str, *, folder: Path, name: str, table: str | Non
     if not in_memory and not path.is_file():
         raise DataError(f"there is no database file {file!r}.", table=table, mend="Correct 'url:'.")
     # Nothing is fetched from elsewhere: what a query needs must be installed.
-    config: dict[str, Any] = {"autoinstall_known_extensions": "false", "file_search_path": str(folder.resolve())}
+    config: dict[str, Any] = {"autoinstall_known_extensions": "false"}
     try:
         with duckdb.connect(
             ":memory:" if in_memory else str(path), read_only=not in_memory, config=config
         ) as connection:
+            # Only here: before 2.0 duckdb does not take it as an option of the connection.
+            connection.execute("SET file_search_path = '{}'".format(str(folder.resolve()).replace("'", "''")))
             relation = connection.sql(sql)
             if relation is not None:
                 arrow = relation.to_arrow_table()
