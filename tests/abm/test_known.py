@@ -89,6 +89,10 @@ def test_an_outcome_counts_once_it_is_known(tables):
     deals = decided_deals(tables["opportunities"], as_of=_day("2024-05-31"))
     assert list(deals["opportunity_id"]) == ["1"]
     assert list(decided_deals(tables["opportunities"], as_of=_day("2024-06-01"))["won"]) == [True, False]
+    # The last day counts as a whole, whatever the hour.
+    afternoon = tables["opportunities"].assign(closed=lambda t: t["closed"] + pd.Timedelta(hours=15))
+    assert list(decided_deals(afternoon, as_of=_day("2024-06-01"))["won"]) == [True, False]
+    assert list(decided_deals(afternoon, as_of=_day("2024-05-31"))["opportunity_id"]) == ["1"]
 
 
 def test_unknown_and_doubled_accounts_are_named(tables):

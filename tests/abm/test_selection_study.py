@@ -84,6 +84,16 @@ def test_a_deal_counts_only_until_the_account_has_bought_and_as_known_then(study
     assert "lost_before" in deals.columns
     with pytest.raises(KeyError):
         deals["won_before"]
+    # The last day counts as a whole: who bought in its morning had bought when a deal was opened at noon.
+    new = deals["account_id"].iloc[-1]
+    buys = pd.DataFrame({"account_id": [new], "date": [AS_OF + pd.Timedelta(hours=9)], "amount": [1.0]})
+    noon = late[late["account_id"] == new].assign(
+        created=AS_OF + pd.Timedelta(hours=12), closed=AS_OF + pd.Timedelta(hours=13), opportunity_id="noon"
+    )
+    lines = pd.concat([tables["transactions"], buys], ignore_index=True)
+    for known, there in ((tables["transactions"], True), (lines, False)):
+        found = first_deals(pd.concat([both, noon]), tables["accounts"], known, as_of=AS_OF)
+        assert ("noon" in set(found["opportunity_id"])) is there
 
 
 def test_an_unknown_industry_is_average_and_no_error(study: dict) -> None:

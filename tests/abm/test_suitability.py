@@ -89,6 +89,22 @@ def test_open_deals_do_not_shorten_the_cycle():
     assert short.table.loc["cycle length", "figure"] <= longer.table.loc["cycle length", "figure"]
 
 
+def test_the_last_day_counts_as_a_whole():
+    deals = pd.DataFrame(
+        {
+            "opportunity_id": [str(i) for i in range(20)], "account_id": "a", "amount": 100.0, "outcome": "won",
+            "created": [DAY] * 5 + [DAY - pd.Timedelta(days=40)] * 15,
+            "closed": DAY,
+        }
+    )  # fmt: skip
+    asked = {"tiers": TIERS, "margin": 0.5, "years": 1, "as_of": DAY}
+    morning = clv.suitability(tables(opportunities=deals), **asked)
+    hours = deals.assign(**{name: deals[name] + pd.Timedelta(hours=15) for name in ("created", "closed")})
+    pd.testing.assert_frame_equal(clv.suitability(tables(opportunities=hours), **asked).table, morning.table)
+    today = deals.assign(created=hours["closed"])[:1]
+    assert "the middle deal won is worth 100" in clv.suitability(tables(opportunities=today), **asked).text
+
+
 def test_study_and_settings():
     found = clv.suitability(clv.load_study("demo"))
     assert found.table.loc["sales-marketing alignment", "answer"] == "asked"

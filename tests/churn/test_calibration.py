@@ -133,6 +133,7 @@ def test_others_are_scored_on_the_same_account_dates(study):
         assert study.differences.loc[name, "log_loss"] == pytest.approx(one["log_loss"] - other["log_loss"])
         assert f"Against the {name}" in study.text
     assert (study.differences[["brier", "log_loss"]] < 0).all().all()
+    assert study.text.count("score −") == study.text.count("loss −") == len(names)
     assert set(study.forecasts["ten weeks"].groupby(study.forecasts["cutoff"]).nunique()) <= {1, 2}
 
 

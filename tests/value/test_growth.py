@@ -41,6 +41,8 @@ def test_no_change_and_a_change_in_one_driver():
     dearer = decompose_growth(product(10, 0.5, 20, 30), product(10, 0.5, 20, 36)).table.set_index("driver")
     assert dearer["contribution"].tolist() == pytest.approx([0, 0, 0, 600])
     assert dearer.loc["dearer", "growth"] == pytest.approx(0.2)
+    cheaper = decompose_growth(product(10, 0.5, 20, 36), product(10, 0.5, 20, 30)).text
+    assert cheaper.startswith("The value of the book went from 3,600 to 3,000, by −600 (−16.7%): dearer −600, ")
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import pandas as pd
 
 from clv.abm.selecting.contributions import DRIVERS
 from clv.abm.wording import accounts, money
+from clv.result import signed
 
 if TYPE_CHECKING:
     from clv.abm.selecting.incremental import IncrementalValue
@@ -94,7 +95,7 @@ def incremental_reasons(
         account, rank, taken, p, score, kind, tier, base, gain, cost = row[:10]
         evidence, chance, better, won, driver, now, then, why = row[10:]
         if kind == "customer":
-            what = f"{uplift[tier]:+.0%} ({evidence}) of {money(base, currency)}"
+            what = f"{signed(uplift[tier])} ({evidence}) of {money(base, currency)}"
         else:
             what = (
                 f"a chance to win it of {better:.0%} instead of {chance:.0%} (assumed) at {money(won, currency)}"

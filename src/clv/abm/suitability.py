@@ -199,7 +199,7 @@ def _deal_size(
     )
     deals = tables.get("opportunities")
     if deals is not None and {"outcome", "amount"} <= set(deals.columns):
-        won = deals.loc[(deals["outcome"] == "won") & (deals["created"] <= end), "amount"].dropna()
+        won = deals.loc[(deals["outcome"] == "won") & (deals["created"].dt.normalize() <= end), "amount"].dropna()
         if len(won):
             reason += f"; the middle deal won is worth {money(float(won.median()), currency)}"
     return Answer(_grade(n, rules.paying_accounts), float(n), reason)
@@ -226,8 +226,8 @@ def _cycle(deals: pd.DataFrame | None, rules: SuitabilityRules, end: pd.Timestam
     """Median time to a signature among deals that are won, those still open taken as censored."""
     if deals is None or not {"created", "closed", "outcome"} <= set(deals.columns):
         return None
-    known = deals[(deals["created"] <= end) & ~(deals["closed"] < deals["created"])]
-    decided = known["outcome"].isin(["won", "lost"]) & (known["closed"] <= end)
+    known = deals[(deals["created"].dt.normalize() <= end) & ~(deals["closed"] < deals["created"])]
+    decided = known["outcome"].isin(["won", "lost"]) & (known["closed"].dt.normalize() <= end)
     won = int((decided & (known["outcome"] == "won")).sum())
     if won < FEWEST_DEALS:
         return None

@@ -3,20 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
-
-def money(x: float, currency: str = "") -> str:
-    """Write money: whole from 100 up, to the cent below, with a proper minus sign.
-
-    Examples
-    --------
-    >>> money(12345.6, "EUR"), money(-3.456), money(0.0), money(-0.001)
-    ('12,346 EUR', '−3.46', '0', '0')
-    """
-    digits = 0 if abs(x) >= 99.995 or round(x, 2) == 0 else 2
-    text = f"{x:,.{digits}f}"
-    text = "0" if text.strip("-") == "0" else text.replace("-", "\N{MINUS SIGN}")
-    return f"{text} {currency}".rstrip()
+from clv.result import money as money
+from clv.result import money_range as money_range
 
 
 def amount(x: float) -> str:
@@ -30,6 +20,15 @@ def price(x: float) -> str:
         return "0"
     digits = max(0, 2 - math.floor(math.log10(abs(x))))
     return f"{x:,.{min(digits, 12)}f}".replace("-", "\N{MINUS SIGN}")
+
+
+def alike(row: Iterable[float]) -> list[str]:
+    """Write numbers that are compared, all with the decimals that the largest needs for three significant digits."""
+    values = [float(x) for x in row]
+    largest = max((abs(x) for x in values if math.isfinite(x)), default=0.0)
+    digits = min(12, max(0, 2 - math.floor(math.log10(largest)))) if largest > 0 else 0
+    said = [f"{round(x, digits) + 0.0:,.{digits}f}" if math.isfinite(x) else "–" for x in values]
+    return [one.replace("-", "\N{MINUS SIGN}") for one in said]
 
 
 def listed(parts: list[str]) -> str:

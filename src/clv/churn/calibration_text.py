@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from clv.churn.words import number
+from clv.result import signed
 
 
 def calibration_text(
@@ -50,5 +51,5 @@ def _against(name: object, row: pd.Series) -> str:
     for score, label in (("brier", "Brier score"), ("log_loss", "log loss")):
         sure = abs(row[score]) > 1.96 * row[f"{score}_error"] if np.isfinite(row[f"{score}_error"]) else False
         word = ("better" if row[score] < 0 else "worse") if sure else "not surely different"
-        said.append(f"{label} {row[score]:+.4f} ± {1.96 * row[f'{score}_error']:.4f} ({word})")
+        said.append(f"{label} {signed(row[score], '.4f')} ± {1.96 * row[f'{score}_error']:.4f} ({word})")
     return f"Against the {name}: {', '.join(said)}."

@@ -14,7 +14,7 @@ from clv.churn.markov_chain import best_policy, checked_matrix, checked_money, v
 from clv.churn.markov_play import MarkovPlay, changed_rows
 from clv.churn.transitions import Transitions
 from clv.errors import SettingsError
-from clv.result import Result
+from clv.result import Result, money
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -153,11 +153,8 @@ def markov_value(
 
 
 def _text(table: pd.DataFrame, play: MarkovPlay | None, periods: float, currency: str) -> str:
-    def money(x: float) -> str:
-        return f"{x:,.0f} {currency}".rstrip() if abs(x) >= 100 else f"{x:,.2f} {currency}".rstrip()
-
     span = "for ever" if np.isinf(periods) else f"over {periods:.0f} periods after the present one"
-    said = ", ".join(f"{stage} {money(value)}" for stage, value in table["value"].items())
+    said = ", ".join(f"{stage} {money(value, currency)}" for stage, value in table["value"].items())
     text = f"An account is worth, by stage and counted {span}: {said}."
     months = table["account_months"] if "account_months" in table else table["reward"] * 0 + 1
     unseen = [str(stage) for stage in table.index[months == 0]]
@@ -168,7 +165,7 @@ def _text(table: pd.DataFrame, play: MarkovPlay | None, periods: float, currency
     pays = [str(stage) for stage in table.index[table["play_pays"]]]
     kind = "as an experiment measured it" if play.evidence == "measured" else "an assumption, not measured"
     effect = f" (its effect: {kind})"
-    gain = ", ".join(f"{stage} {money(value)}" for stage, value in table["gain"].items())
+    gain = ", ".join(f"{stage} {money(value, currency)}" for stage, value in table["gain"].items())
     where = f"It pays in {', '.join(pays)}." if pays else "It pays in no stage."
     return (
         f"{text} With the play {play.name!r}{effect}, made in all of its stages, the value changes by: {gain}. {where}"

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from clv.churn.left_out import left_out_table
 from clv.data.settings import Grain
+from clv.data.summary import day_of as day_of
 from clv.data.summary import interval_start
 from clv.data.summary_checks import checked
 from clv.errors import DataError, SettingsError
@@ -65,17 +66,6 @@ class Snapshot(NamedTuple):
     silent: NDArray[np.int64]
     purchases: NDArray[np.int64]
     money: NDArray[np.int64]
-
-
-def day_of(as_of: Date) -> pd.Timestamp:
-    """Read a date; a time of day is dropped."""
-    try:
-        moment = pd.Timestamp(as_of)
-    except (ValueError, TypeError):
-        moment = None
-    if moment is None or moment is pd.NaT:
-        raise SettingsError(f"as_of: found {as_of!r}, which is no date.", mend="Write it as 2011-12-31.")
-    return moment.tz_localize(None).normalize()
 
 
 def first_day(date: pd.Timestamp, grain: Grain) -> int:

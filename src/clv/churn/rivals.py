@@ -6,10 +6,7 @@ that turned out silent, learnt at an earlier date from what came between the two
 
 from __future__ import annotations
 
-import contextlib
-import io
-import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -21,6 +18,7 @@ from clv.data.settings import StageRules, Unit
 from clv.errors import ClvError, DataError, FitError, SettingsError
 from clv.value.boosted import BoostedModel
 from clv.value.validation.holdout import Holdout, hold_out
+from clv.value.validation.peer import silence
 
 Floats = NDArray[np.float64]
 #: from a summary to each account's P(alive): whoever compares brings the other package.
@@ -106,15 +104,8 @@ def _learnt(then: Any, silent: Any, now: Any) -> Floats:
 
 
 def _dead(peer: Peer, summary: pd.DataFrame) -> NDArray[np.bool_]:
-    with _silence():
+    with silence():
         alive = np.asarray(peer(summary), dtype=float).reshape(-1)
     if len(alive) != len(summary) or not np.isfinite(alive).all():
         raise FitError("its P(alive) is not a number for every account.")
     return alive < 0.5
-
-
-@contextlib.contextmanager
-def _silence() -> Iterator[None]:
-    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
-        yield

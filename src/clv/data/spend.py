@@ -11,7 +11,7 @@ import pandas as pd
 
 from clv.data.accounting.ledger import MICRO, exact_sum, to_micros
 from clv.data.settings import Grain
-from clv.data.summary import interval_start
+from clv.data.summary import day_of, interval_start
 from clv.data.summary_checks import checked
 from clv.result import Result
 
@@ -66,7 +66,7 @@ def reconcile_spend(
     """
     lines = checked(transactions)
     days = lines["date"].to_numpy(dtype="datetime64[ns]").astype("datetime64[D]")
-    last = days.max() if as_of is None else np.datetime64(pd.Timestamp(as_of).date(), "D")
+    last = days.max() if as_of is None else np.datetime64(day_of(as_of).date(), "D")
     books = pd.DataFrame(
         {
             "account_id": lines["account_id"].to_numpy(), "start": interval_start(days, grain),

@@ -74,7 +74,7 @@ def summarise(
     ):
         if value not in allowed:
             raise SettingsError(f"{name}: found {value!r}; allowed are {', '.join(allowed)}.")
-    last = None if as_of is None else _day(as_of)
+    last: np.datetime64 | None = None if as_of is None else np.datetime64(day_of(as_of).date(), "D")
     if isinstance(transactions, pd.DataFrame):
         transactions = checked(transactions)
     if engine == "duckdb":
@@ -168,11 +168,18 @@ def interval_start(days: np.ndarray, grain: Grain) -> np.ndarray:
     return days
 
 
-def _day(as_of: dt.date | str | pd.Timestamp) -> np.datetime64:
+def day_of(as_of: dt.date | str | pd.Timestamp) -> pd.Timestamp:
+    """Read a date; a time of day is dropped.
+
+    Raises
+    ------
+    SettingsError
+        It is no date.
+    """
     try:
         moment = pd.Timestamp(as_of)
     except (ValueError, TypeError):
         moment = None
     if moment is None or moment is pd.NaT:
         raise SettingsError(f"as_of: found {as_of!r}, which is no date.", mend="Write it as 2011-12-31.")
-    return np.datetime64(moment.date(), "D")
+    return moment.tz_localize(None).normalize()

@@ -10,9 +10,10 @@ import pandas as pd
 
 from clv.data.units import days_per_unit
 from clv.errors import DataError, SettingsError
+from clv.result import money
 from clv.value.estimation.checks import Floats
 from clv.value.lifetime import LifetimeValue
-from clv.value.lifetime_text import concentrated, money_words, total_words
+from clv.value.lifetime_text import concentrated, total_words
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +133,6 @@ def _limits(draws: np.ndarray, confidence: float) -> Floats:
 
 def _sentences(table: pd.DataFrame, draws: np.ndarray | None, part: LifetimeValue, both: int, currency: str) -> str:
     """Say what the book is worth, what each part of it is, and who has both."""
-    money = f" {currency}" if currency else ""
     said = "1 account is" if len(table) == 1 else f"{len(table):,} accounts are"
     said += " expected to bring a discounted contribution margin of "
     said += total_words(
@@ -140,7 +140,7 @@ def _sentences(table: pd.DataFrame, draws: np.ndarray | None, part: LifetimeValu
     ) + concentrated(table["clv"])
     buys, holds = (float(table[column].sum()) for column in ("clv_transactions", "clv_contracts"))
     return (
-        f"{said}\n\nOf this, {money_words(buys)}{money} come from purchases and {money_words(holds)}{money} from"
+        f"{said}\n\nOf this, {money(buys, currency)} come from purchases and {money(holds, currency)} from"
         f" contracts; {both:,} {'account has' if both == 1 else 'accounts have'} both. A margin is counted once: what"
         " the study names as payments of contracts is not among the purchases."
     )

@@ -10,7 +10,7 @@ import pandas as pd
 
 from clv.data.settings import Grain, Unit
 from clv.errors import DataError, SettingsError
-from clv.result import Result
+from clv.result import Result, signed
 from clv.value.discount import continuous_rate
 from clv.value.lifetime import LifetimeValue, lifetime_value
 
@@ -176,11 +176,12 @@ def decompose_growth(before: Drivers, after: Drivers) -> Growth:
         }
     )
     text = (
-        f"The value of the book went from {before.total:,.0f} to {after.total:,.0f}, by {change:+,.0f} "
-        f"({after.total / before.total - 1:+.1%}): "
+        f"The value of the book went from {before.total:,.0f} to {after.total:,.0f}, by {signed(change, ',.0f')} "
+        f"({signed(after.total / before.total - 1, '.1%')}): "
     )
     order = table.reindex(table["contribution"].abs().sort_values(ascending=False, kind="stable").index)
-    text += ", ".join(f"{row.driver} {row.contribution:+,.0f}" for row in order.itertuples()) + "."
+    parts = zip(order["driver"], order["contribution"].to_numpy(dtype=float), strict=True)
+    text += ", ".join(f"{driver} {signed(part, ',.0f')}" for driver, part in parts) + "."
     return Growth(table, text, float(change))
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from clv.data.units import in_words
+from clv.result import money
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -63,11 +64,6 @@ def sentences(
     return f"{said}\n\n{basis}"
 
 
-def money_words(amount: float) -> str:
-    """Write money with the digits that matter."""
-    return f"{amount:,.0f}" if abs(amount) >= 100 else f"{amount:,.2f}"
-
-
 def total_words(
     values: pd.Series,
     draws: NDArray[np.float32] | None,
@@ -78,13 +74,12 @@ def total_words(
     currency: str,
 ) -> str:
     """Say the value of all accounts with its interval, and the time over which it is counted."""
-    money = f" {currency}" if currency else ""
     span = "without end" if np.isinf(horizon) else f"over the next {in_words(horizon, unit)}"
-    said = f"{money_words(float(values.sum()))}{money} {span}"
+    said = f"{money(float(values.sum()), currency)} {span}"
     if draws is not None:
         sums = draws.sum(axis=0, dtype=float)
         low, high = np.quantile(sums, [(1 - confidence) / 2, (1 + confidence) / 2])
-        said += f" ({confidence:.0%} {interval} interval {money_words(low)} to {money_words(high)})"
+        said += f" ({confidence:.0%} {interval} interval {money(low)} to {money(high)})"
     return said + "."
 
 

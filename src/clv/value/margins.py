@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from clv.data.summary import day_of
 from clv.errors import DataError, SettingsError
 from clv.result import Result
 
@@ -116,7 +117,7 @@ def _of_firms(firms: pd.DataFrame | None) -> pd.Series:
 def _of_lines(transactions: pd.DataFrame | None, as_of: dt.date | str | pd.Timestamp | None) -> pd.Series:
     lines = _checked(transactions, "transactions")
     if as_of is not None:
-        lines = lines[lines["date"] < pd.Timestamp(as_of).normalize() + pd.Timedelta(days=1)]
+        lines = lines[lines["date"] < day_of(as_of) + pd.Timedelta(days=1)]
     lines = lines[lines["margin_share"].notna()]
     money = lines["amount"].astype(float)
     sums = pd.DataFrame({"sales": money, "earned": money * lines["margin_share"].astype(float)})

@@ -81,7 +81,7 @@ def decided_deals(opportunities: pd.DataFrame, *, as_of: pd.Timestamp) -> pd.Dat
     opportunities : pandas.DataFrame
         opportunity_id, account_id, created, closed, outcome (won, lost or open).
     as_of : pandas.Timestamp
-        Deals closed later count as open.
+        Deals closed after this day count as open.
 
     Returns
     -------
@@ -101,7 +101,7 @@ def decided_deals(opportunities: pd.DataFrame, *, as_of: pd.Timestamp) -> pd.Dat
                 table="opportunities",
                 column=name,
             )
-    known = opportunities["outcome"].isin(["won", "lost"]) & (opportunities["closed"] <= as_of)
+    known = opportunities["outcome"].isin(["won", "lost"]) & (opportunities["closed"].dt.normalize() <= as_of)
     deals = opportunities[known]
     return pd.DataFrame(
         {

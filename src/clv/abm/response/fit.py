@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from clv.abm.response.adbudg import Adbudg
-from clv.abm.wording import money
+from clv.abm.wording import money, money_range
 from clv.errors import DataError, FitError, SettingsError
 from clv.result import Result
 
@@ -160,7 +160,7 @@ def fit_adbudg(
     text = (
         f"Response to spend of {len(x):,} observations: from {curve.floor:.4g} without spend to at most"
         f" {curve.ceiling:.4g} ({ends[0][1]:.4g} to {ends[1][1]:.4g}); half of that is gained at"
-        f" {money(curve.half, currency)} ({money(ends[0][2], currency)} to {money(ends[1][2], currency)}). The curve is"
+        f" {money(curve.half, currency)} ({money_range(ends[0][2], ends[1][2], currency)}). The curve is"
         f" {shape_said} (shape {curve.shape:.2f}, {ends[0][3]:.2f} to {ends[1][3]:.2f}). It explains"
         f" {1 - rest / total if total > 0 else 0:.0%} of what differs. Intervals hold {confidence:.0%}."
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clv.abm.wording import accounts, listed, money, price
+from clv.abm.wording import accounts, listed, money, money_range, price
 
 if TYPE_CHECKING:
     from clv.abm.response.spending import SpendPlan
@@ -21,7 +21,7 @@ def spend_text(plan: SpendPlan) -> str:
     parts = []
     for tier, some in sorted(taken.groupby("tier"), key=lambda pair: -pair[1]["spend"].mean()):
         low, high = some["spend"].min(), some["spend"].max()
-        each = money(low, cur) if np.isclose(low, high) else f"{money(low)} to {money(high, cur)}"
+        each = money(low, cur) if np.isclose(low, high) else money_range(low, high, cur)
         parts.append(f"{accounts(len(some))} in {tier} with {each} each")
     said = (
         f"{money(taken['spend'].sum(), cur)} are spent on {accounts(len(taken))} of {len(table):,}: {listed(parts)}."

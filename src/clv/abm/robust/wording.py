@@ -34,7 +34,7 @@ def robust_text(found: RobustAllocation) -> str:
     said = [
         f"The plan with the largest expected return puts {accounts(int(own['accounts']))} of {len(found.table):,} into"
         f" a tier and is expected to bring {money(own['expected'], cur)} net; in nine of ten draws between"
-        f" {money(own['lower'], cur)} and {money(own['upper'], cur)}.{loss}",
+        f" {money(own['lower'], cur, beside=own['upper'])} and {money(own['upper'], cur, beside=own['lower'])}.{loss}",
         f"{accounts(unsure)} {'has' if unsure == 1 else 'have'} in it a tier that is best for"
         f" {'it' if unsure == 1 else 'them'} in fewer than half of the draws."
         if unsure

@@ -11,6 +11,7 @@ import pandas as pd
 
 from clv.abm.wording import listed
 from clv.data.settings import Grain, Unit
+from clv.data.summary import day_of
 from clv.data.units import DAYS, in_words
 from clv.errors import DataError, FitError, SettingsError
 from clv.result import Result
@@ -128,7 +129,7 @@ def selection_backtest(
     paying = DependentSpendModel(prior="weak") if spend is None else spend
     bought = transactions[transactions["amount"] > 0]
     when = transactions["date"].dt.normalize()
-    last = when.max() if as_of is None else pd.Timestamp(as_of).normalize()
+    last = when.max() if as_of is None else day_of(as_of)
     notes: list[str] = []
     dates = sorted({pd.Timestamp(day).normalize() for day in cutoffs})
     scores: dict[pd.Timestamp, pd.DataFrame] = {}

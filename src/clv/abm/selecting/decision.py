@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from clv.abm.selecting.contributions import DRIVERS
-from clv.abm.wording import accounts, listed, money
+from clv.abm.wording import accounts, listed, money, money_range
 from clv.result import Missing, Result
 
 if TYPE_CHECKING:
@@ -82,9 +82,9 @@ def decision_text(
 def _doubt(selection: Selection, confidence: float) -> str:
     if not np.isfinite(selection.p_pays):
         return ""
-    low, high = (money(x, selection.currency) for x in (selection.expected_lower, selection.expected_upper))
+    ends = money_range(selection.expected_lower, selection.expected_upper, selection.currency)
     chance = "over 99%" if selection.p_pays > 0.99 else f"{selection.p_pays:.0%}"
-    return f" ({confidence:.0%} interval {low} to {high}; it pays with probability {chance})"
+    return f" ({confidence:.0%} interval {ends}; it pays with probability {chance})"
 
 
 def example_account(selection: Selection, table: pd.DataFrame) -> Result:

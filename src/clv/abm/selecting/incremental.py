@@ -15,7 +15,7 @@ from clv.abm.selecting.effects import TierEffect, odds_raised, tier_effects
 from clv.abm.wording import accounts, listed, money
 from clv.churn.plays.measured import MeasuredUplift
 from clv.errors import DataError, SettingsError
-from clv.result import Result
+from clv.result import Result, signed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -226,7 +226,7 @@ def _words(table: pd.DataFrame, effects: list[TierEffect], apart: tuple[str, ...
             if len(new)
             else ", all of it from customers: for no prospect does the chance rise enough"
         )
-    parts = listed([f"{e.name} {e.uplift:+.1%} ± {1.645 * e.error:.1%} ({e.evidence})" for e in effects])
+    parts = listed([f"{e.name} {signed(e.uplift, '.1%')} ± {1.645 * e.error:.1%} ({e.evidence})" for e in effects])
     text += f". Effects on the margin over the horizon: {parts}."
     if any(e.evidence == "assumed" for e in effects):
         text += " Assumed effects are what the study states, not what anything has shown: measure them."

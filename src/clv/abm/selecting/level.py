@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 from clv.abm.propensity.columns import Columns, describe_columns
 from clv.abm.propensity.known import NOT_ATTRIBUTES
 from clv.data.settings import Unit
+from clv.data.summary import day_of
 from clv.data.units import DAYS, in_words
 from clv.errors import DataError
 from clv.result import Result
@@ -176,7 +177,7 @@ def firmographic_level(
 def _first_money(transactions: pd.DataFrame, days: float, as_of: pd.Timestamp | None) -> pd.Series:
     """Money of each account's first `days` days, of accounts that have them behind them; 0 at least."""
     when = transactions["date"].dt.normalize()
-    last = when.max() if as_of is None else pd.Timestamp(as_of).normalize()
+    last = when.max() if as_of is None else day_of(as_of)
     known = when <= last
     ids = transactions.loc[known, "account_id"].astype(str)
     begun = when[known].groupby(ids).transform("min")

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from clv.abm.selecting.contributions import DRIVERS
-from clv.abm.wording import money
+from clv.abm.wording import money, money_range
 
 if TYPE_CHECKING:
     from clv.abm.selection import Selection
@@ -117,6 +117,6 @@ def _flips(selection: Selection, found: pd.DataFrame) -> list[str]:
 def spans(lower: pd.Series, upper: pd.Series) -> list[str]:
     """Write intervals of money in one cell each; empty where there is none."""
     return [
-        f"{money(low)} to {money(high)}" if np.isfinite(low) and np.isfinite(high) else ""
+        money_range(low, high) if np.isfinite(low) and np.isfinite(high) else ""
         for low, high in zip(lower, upper, strict=True)
     ]

@@ -287,7 +287,7 @@ def _words(table: pd.DataFrame, cost: float, costs: pd.DataFrame, best: float, s
         )
     low, high = np.quantile(costs["cost"], [0.05, 0.95])
     return (
-        f"{text} Over all weights that are allowed, the cost lies between {money(float(low), currency)} and"
-        f" {money(float(high), currency)} in nine of ten. {accounts(firm) if firm else 'No account'}"
+        f"{text} Over all weights that are allowed, the cost lies between {money(float(low), currency, beside=high)}"
+        f" and {money(float(high), currency, beside=low)} in nine of ten. {accounts(firm) if firm else 'No account'}"
         f" {'are' if firm > 1 else 'is'} in whatever the weights are, in nine of ten draws of them at least."
     )

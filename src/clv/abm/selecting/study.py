@@ -42,7 +42,7 @@ def first_deals(
     opportunities, accounts, transactions, touches : pandas.DataFrame
         Tables of a study.
     as_of : pandas.Timestamp
-        Deals decided later do not count.
+        Deals decided after this day do not count.
 
     Returns
     -------
@@ -50,7 +50,7 @@ def first_deals(
         opportunity_id, account_id, date, decided, won, and what `known_at` tells.
     """
     deals = decided_deals(opportunities, as_of=as_of)
-    known = transactions[transactions["date"] <= as_of]
+    known = transactions[transactions["date"].dt.normalize() <= as_of]
     began = known["date"].groupby(known["account_id"].astype(str)).min()
     bought = deals["account_id"].map(began).lt(deals["date"]).to_numpy(bool)
     listed = deals["account_id"].isin(_ids(accounts)).to_numpy(bool)

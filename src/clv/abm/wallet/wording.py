@@ -8,7 +8,7 @@ import numpy as np
 
 from clv.abm.wallet.quantile import FEWEST
 from clv.abm.wallet.surveys import FEWEST_RATIO
-from clv.abm.wording import accounts, money
+from clv.abm.wording import accounts, money, money_range
 
 if TYPE_CHECKING:
     from clv.abm.wallet.potential import WalletPotential
@@ -40,7 +40,7 @@ def wallet_text(found: WalletPotential, customers: int, surveyed: int, method: s
         row = known.loc[best.index[0]]
         text += (
             f" Most room has {best.index[0]}: {money(float(row['growth_room']), currency)} ({confidence:.0%} interval "
-            f"{money(float(row['room_lower']), currency)} to {money(float(row['room_upper']), currency)})."
+            f"{money_range(float(row['room_lower']), float(row['room_upper']), currency)})."
         )
         parts.append(text)
     if method is None:

@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
+from clv.data.labels import plain
 from clv.errors import DataError, SettingsError
 from clv.value.contract_summary import summarise_contracts
 
@@ -228,7 +229,7 @@ def tenures(decided: pd.DataFrame) -> pd.DataFrame:
 
 
 def _known(reasons: Sequence[str]) -> dict[str, str]:
-    names = {_plain(reason): reason for reason in reasons}
+    names = {plain(reason): reason for reason in reasons}
     if len(names) != len(reasons) or "" in names or UNKNOWN in names:
         raise SettingsError(
             f"reasons are {', '.join(map(repr, reasons))}.", mend=f"Give each once; {UNKNOWN!r} and '' are taken."
@@ -236,14 +237,10 @@ def _known(reasons: Sequence[str]) -> dict[str, str]:
     return names
 
 
-def _plain(reason: object) -> str:
-    return " ".join(str(reason).casefold().replace("_", " ").replace("-", " ").split())
-
-
 def _causes(reason: pd.Series, names: dict[str, str]) -> tuple[np.ndarray, np.ndarray]:
     """Return the known reason of each row, or "unknown"; and whether a reason was given that is not known."""
     given = reason.notna().to_numpy()
-    cause = np.array([names.get(_plain(text), UNKNOWN) if known else UNKNOWN for text, known in zip(reason, given,
+    cause = np.array([names.get(plain(text), UNKNOWN) if known else UNKNOWN for text, known in zip(reason, given,
                      strict=True)], dtype=object)  # fmt: skip
     return cause, given & (cause == UNKNOWN)
 

@@ -9,6 +9,7 @@ import pandas as pd
 from clv.churn.loyalty.fixed_effects_poisson import PoissonFit
 from clv.churn.loyalty.panel import Panel
 from clv.churn.words import plural
+from clv.result import signed
 
 #: accounts below which clustered standard errors are known to be too small.
 FEW_CLUSTERS = 40
@@ -25,16 +26,13 @@ def effect_text(
     what = "orders" if outcome == "orders" else "sales"
     later = f"the {after} {'weeks' if period == 'W' else 'periods of four weeks'} after it"
 
-    def percent(value: float) -> str:
-        return f"{value:+.0%}".replace("-", "\N{MINUS SIGN}")
-
     def interval(row: Any) -> str:
-        return f"{confidence:.0%} interval {percent(row.lower)} to {percent(row.upper)}"
+        return f"{confidence:.0%} interval {signed(row.lower)} to {signed(row.upper)}"
 
     said = (
-        f"While a discount is on offer, {what} change by {percent(lift.estimate)} of a usual {span}"
-        f" ({interval(lift)}); over {later} they change by {percent(dip.estimate)} in all ({interval(dip)}). Net of"
-        f" the dip an offer of one {span} brings {percent(net.estimate)} of a usual {span} ({interval(net)})."
+        f"While a discount is on offer, {what} change by {signed(lift.estimate)} of a usual {span}"
+        f" ({interval(lift)}); over {later} they change by {signed(dip.estimate)} in all ({interval(dip)}). Net of"
+        f" the dip an offer of one {span} brings {signed(net.estimate)} of a usual {span} ({interval(net)})."
     )
     if net.lower > 0:
         said += " It adds sales that would not have been made."

@@ -8,6 +8,7 @@ import pandas as pd
 
 from clv.churn.words import chance
 from clv.data.settings import Play
+from clv.result import money, signed
 
 _WHAT = {
     "rate": "the purchase rate",
@@ -15,19 +16,6 @@ _WHAT = {
     "spend": "the money of a purchase",
     "next_purchase": "the rate of the next purchase",
 }
-
-
-def money(x: float, currency: str = "") -> str:
-    """Write money without decimals from 100 up, with a proper minus sign."""
-    digits = 0 if abs(x) >= 99.5 or round(x, 2) == 0 else 2
-    text = f"{x:,.{digits}f}"
-    text = "0" if not text.strip("-0.") else text.replace("-", "\N{MINUS SIGN}")
-    return f"{text} {currency}".rstrip()
-
-
-def signed(share: float) -> str:
-    """Write a share with its sign."""
-    return f"{share:+.0%}".replace("-", "\N{MINUS SIGN}")
 
 
 def sentences(table: pd.DataFrame, options: pd.DataFrame, confidence: float, currency: str) -> list[str]:

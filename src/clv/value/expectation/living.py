@@ -64,8 +64,8 @@ def beta_nodes(busy: Floats, a: Floats, B: Floats) -> tuple[Floats, Floats]:
     return expit(at), weight / weight.sum(axis=1, keepdims=True)
 
 
-@lru_cache(maxsize=64)
-def _legendre(nodes: int) -> tuple[Floats, Floats]:
+@lru_cache(maxsize=128)
+def legendre(nodes: int) -> tuple[Floats, Floats]:
     """Return Gauss-Legendre nodes and weights for the interval from 0 to 1."""
     node, weight = np.polynomial.legendre.leggauss(nodes)
     return (node + 1) / 2, weight / 2
@@ -79,7 +79,7 @@ def discounted_times(R: Floats, A: Floats, horizon: float, rate: float) -> tuple
         # Gauss-Legendre in v, s = c(eᵛ − 1): smooth in v whether dropout and discounting are quick or slow.
         c = 1 / ((R + 1) / A + rate)
         top = np.log1p(horizon / c)
-        node, gauss = _legendre(int(np.ceil(12 + 2.5 * top.max())))
+        node, gauss = legendre(int(np.ceil(12 + 2.5 * top.max())))
         s = c * np.expm1(top * node)
         times = np.concatenate([times, s], axis=1)
         share = np.concatenate([share, rate * np.exp(-rate * s) * (s + c) * top * gauss], axis=1)

@@ -26,8 +26,8 @@ from scipy.special import expit, gammaln
 from clv.value.estimation.checks import Floats
 from clv.value.estimation.newton import Evaluation
 from clv.value.estimation.patterns import Patterns
-from clv.value.likelihood.beta_geo_likelihood import _rising
 from clv.value.likelihood.erlang import phase_sum, phases
+from clv.value.likelihood.rising import rising
 
 _BLOCK = 8_192
 #: points × patterns of values alone in one go.
@@ -142,9 +142,9 @@ class BetaGeoCNBDLikelihood:
     def _by_frequency(self, r: float, alpha: float, a: float, b: float) -> Evaluation:
         """Sum the terms that are functions of x alone: ratios of gamma functions, and r ln α."""
         n, x, count = self.accounts, self._x, self._x_count
-        rate = _rising(r, self._k * x, count)
-        stay = _rising(b, x + self._modified, count)
-        both = tuple(-term for term in _rising(a + b, x + self._modified, count))
+        rate = rising(r, self._k * x, count)
+        stay = rising(b, x + self._modified, count)
+        both = tuple(-term for term in rising(a + b, x + self._modified, count))
         first = r * (rate[1] + n * np.log(alpha))
         gradient = np.array([first, n * r, a * both[1], b * (stay[1] + both[1])])
         hessian = np.diag([

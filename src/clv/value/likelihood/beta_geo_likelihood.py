@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import digamma, gammaln, zeta
+from scipy.special import gammaln
 
 from clv.value.estimation.checks import Floats
 from clv.value.estimation.newton import Evaluation
@@ -27,15 +27,6 @@ _BLOCK = 8_192
 _CELLS = 50_000
 #: e to this power is still a number.
 _TOP = 700.0
-
-
-def _rising(at: float, x: Floats, count: Floats) -> tuple[float, float, float]:
-    """Return Σ count · [lnΓ(at+x) − lnΓ(at)] and its first two derivatives by `at`."""
-    return (
-        float(count @ (gammaln(at + x) - gammaln(at))),
-        float(count @ (digamma(at + x) - digamma(at))),
-        float(count @ (zeta(2.0, at + x) - zeta(2.0, at))),
-    )
 
 
 class _Rows(NamedTuple):

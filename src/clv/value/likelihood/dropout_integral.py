@@ -13,12 +13,12 @@ all digits but the last three or four.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
 from clv.value.estimation.checks import Floats
+from clv.value.expectation.living import legendre
 
 #: nepers below its start at which the integrand is cut.
 _DEPTH = 40.0
@@ -49,13 +49,6 @@ class Dropouts(NamedTuple):
     rise_alpha: Floats
     rise_beta: Floats
     share: Floats
-
-
-@lru_cache(maxsize=128)
-def _legendre(nodes: int) -> tuple[Floats, Floats]:
-    """Return Gauss-Legendre nodes and weights for the interval from 0 to 1."""
-    node, weight = np.polynomial.legendre.leggauss(nodes)
-    return (node + 1) / 2, weight / 2
 
 
 def _nodes_for(length: float) -> int:
@@ -95,7 +88,7 @@ def dropouts(R: Floats, s: Floats, alpha: Floats, beta: Floats, early: Floats, l
     near = np.minimum(alpha, beta)
     end = _end(R, s, alpha, beta, early, late, near)
     length = np.log1p((end - early) / (near + early))
-    node, gauss = _legendre(_nodes_for(float(length.max(initial=0.0))))
+    node, gauss = legendre(_nodes_for(float(length.max(initial=0.0))))
     column = np.newaxis
     step = length[:, column] * node  # ln((near + y) / (near + t_x))
     past = (near + early)[:, column] * np.expm1(step)
@@ -152,7 +145,7 @@ def _log_odds(R: Floats, s: Floats, alpha: Floats, beta: Floats, early: Floats, 
     near_power, far_power = np.where(first, R, s + 1), np.where(first, s + 1, R)
     end = _end(R, s, alpha, beta, early, late, near)
     length = np.log1p((end - early) / (near + early))
-    node, gauss = _legendre(_nodes_for(float(length.max(initial=0.0))))
+    node, gauss = legendre(_nodes_for(float(length.max(initial=0.0))))
     column = np.newaxis
     step = length[:, column] * node
     rise = np.exp(step)

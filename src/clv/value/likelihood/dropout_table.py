@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from clv.value.estimation.checks import Floats, History
 from clv.value.estimation.newton import Evaluation
 from clv.value.estimation.patterns import Patterns, find_grid
-from clv.value.likelihood.dropout_integral import _legendre
+from clv.value.expectation.living import legendre
 
 #: below this many patterns rows are integrated one by one.
 _FEWEST = 800
@@ -180,7 +180,7 @@ class DropoutTable:
         table = np.zeros((*log_alive.shape, moments))
         stretches: list[_Stretch] = []
         stop, carry = len(grid) - 1, np.zeros((len(R), moments))
-        node, gauss = _legendre(nodes)
+        node, gauss = legendre(nodes)
         while stop > 0:
             drop = R[-1] * (log_a[stop] - log_a[:stop]) + s * (log_b[stop] - log_b[:stop])
             start = min(int(np.searchsorted(-drop, -_SPAN)), stop - 1)

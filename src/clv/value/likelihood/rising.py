@@ -11,6 +11,15 @@ from clv.value.estimation.checks import Floats
 _LONGEST = 50_000
 
 
+def rising(at: float, x: Floats, count: Floats) -> tuple[float, float, float]:
+    """Return Σ count · [lnΓ(at+x) − lnΓ(at)] and its first two derivatives by `at`."""
+    return (
+        float(count @ (gammaln(at + x) - gammaln(at))),
+        float(count @ (digamma(at + x) - digamma(at))),
+        float(count @ (zeta(2.0, at + x) - zeta(2.0, at))),
+    )
+
+
 class RisingSum:
     """Σ count · ln[Γ(at+x)/Γ(at)] as a function of `at`, with its first two derivatives.
 
@@ -37,12 +46,7 @@ class RisingSum:
     def __call__(self, at: float) -> tuple[float, float, float]:
         """Return the sum and its first two derivatives."""
         if not self._short:
-            x, count = self._x, self._count
-            return (
-                float(count @ (gammaln(at + x) - gammaln(at))),
-                float(count @ (digamma(at + x) - digamma(at))),
-                float(count @ (zeta(2.0, at + x) - zeta(2.0, at))),
-            )
+            return rising(at, self._x, self._count)
         place = self._step + at
         value = float(self._beyond @ np.log(place))
         inverse = 1.0 / place

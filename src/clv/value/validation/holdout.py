@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from clv.data.settings import Grain, Unit
-from clv.data.summary import summarise
+from clv.data.summary import day_of, summarise
 from clv.data.units import DAYS
 from clv.errors import DataError, SettingsError
 from clv.value.estimation.checks import positive
@@ -85,7 +85,7 @@ def hold_out(
     cut = pd.Timestamp(cutoff).normalize()
     end = cut + pd.Timedelta(days=days)
     when = transactions["date"].dt.normalize()
-    last = when.max() if as_of is None else pd.Timestamp(as_of).normalize()
+    last = when.max() if as_of is None else day_of(as_of)
     if not len(when):
         raise DataError("there is no purchase in it.", table="transactions", mend="See what was rejected.")
     if end > last:
@@ -164,8 +164,9 @@ def choose_cutoffs(
     horizon : float
         The one wanted, or half of the time that the book covers if that is shorter, in whole units.
     cutoffs : list of pandas.Timestamp
-        The last possible date; before it one that lies half a horizon earlier, where as much history as a horizon is
-        left before that.
+        The last possible date; before it one that lies a horizon earlier, so that what came after the two are different
+        times, where as much history as two horizons is left before that. Else one that lies half a horizon earlier,
+        where as much as one is left: a book that had hardly begun says less of today's than times that overlap.
 
     Raises
     ------
@@ -173,7 +174,7 @@ def choose_cutoffs(
         If the book covers less than two units.
     """
     when = transactions["date"].dt.normalize()
-    first, last = when.min(), when.max() if as_of is None else pd.Timestamp(as_of).normalize()
+    first, last = when.min(), when.max() if as_of is None else day_of(as_of)
     covered = (last - first).days / DAYS[unit]
     if not covered >= 2:
         raise DataError(
@@ -181,8 +182,9 @@ def choose_cutoffs(
         )
     span = min(positive(horizon, "horizon"), float(round(covered / 2)))
     ahead = pd.Timedelta(days=round(span * DAYS[unit]))
-    earlier = last - ahead - ahead / 2
     cutoffs = [last - ahead]
-    if earlier - ahead >= first:
-        cutoffs.insert(0, earlier.normalize())
+    for apart, history in ((ahead, 2 * ahead), (ahead / 2, ahead)):
+        earlier = last - ahead - apart
+        if earlier - history >= first:
+            return span, [earlier.normalize(), *cutoffs]
     return span, cutoffs

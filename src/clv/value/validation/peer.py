@@ -53,7 +53,7 @@ class PeerModel(BaseEstimator):
         weight = weights(sample_weight, summary)
         fitter = copy.deepcopy(self.fitter)
         try:
-            with _silence():
+            with silence():
                 fitter.fit(*history, **({} if weight is None else {"weights": weight}))
         except Exception as error:  # a peer may raise anything
             said = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(". ")
@@ -67,7 +67,7 @@ class PeerModel(BaseEstimator):
             raise NotFittedError("this PeerModel is not fitted.", mend="Call PeerModel.fit(summary) first.")
         check_unit(self.unit_, summary)
         history = purchase_history(summary)
-        with _silence():
+        with silence():
             ahead = self.fitter_.conditional_expected_number_of_purchases_up_to_time(t, *history)
         return pd.Series(np.asarray(ahead, dtype=float), index=summary.index, name="expected_purchases")
 
@@ -76,7 +76,7 @@ class PeerModel(BaseEstimator):
 
 
 @contextlib.contextmanager
-def _silence() -> Iterator[None]:
+def silence() -> Iterator[None]:
     """Keep what a peer prints and warns of out of our pages: what counts is its answer, or its error."""
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from clv.errors import DataError
-from clv.result import Result
+from clv.result import Result, signed
 from clv.value.estimation.checks import number_column
 from clv.value.validation import scores
 
@@ -103,8 +103,8 @@ def check_truth(values: pd.DataFrame, truth: pd.Series) -> TruthCheck:
     top, best = scores.top_share(actual, valued), scores.top_share(actual, actual)
     text = (
         f"In all, {len(table):,} accounts are valued at {valued.sum():,.0f}; their true expected margin is "
-        f"{actual.sum():,.0f} ({bias:+.1%}). The tenth valued highest holds {top:.0%} of the truth; the best possible "
-        f"tenth holds {best:.0%}."
+        f"{actual.sum():,.0f} ({signed(bias, '.1%')}). The tenth valued highest holds {top:.0%} of the truth; the best "
+        f"possible tenth holds {best:.0%}."
     )
     if np.isfinite(held):
         text += f" The interval of an account's own margin holds the truth for {held:.0%} of the accounts."
