@@ -36,6 +36,11 @@ class DataError(ClvError):
     row : int, optional
         Row number in the source, counted as a person sees it: the first row under the header is 2 in a
         text file or a sheet, 1 in a database or Parquet.
+
+    Attributes
+    ----------
+    fault : str
+        The message without the place.
     """
 
     def __init__(
@@ -47,7 +52,7 @@ class DataError(ClvError):
         column: str | None = None,
         row: int | None = None,
     ) -> None:
-        self.table, self.column, self.row = table, column, row
+        self.fault, self.table, self.column, self.row = message, table, column, row
         place = ", ".join(
             f"{kind} {value!r}" if kind != "row" else f"row {value}"
             for kind, value in (("table", table), ("column", column), ("row", row))

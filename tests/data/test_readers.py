@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import clv.data.readers as readers
 from clv.data.accounting.ledger import Read, exact_sum, to_micros
+from clv.data.schemas import broken
 from clv.data.settings import TableSource
 from clv.data.tables import INPUTS, RUN_TABLES
 from clv.errors import DataError, SettingsError
@@ -199,8 +200,31 @@ def test_values_out_of_range_are_all_found() -> None:
     )
     read = readers.read_touches(frame)
     assert read.rejected["row"].tolist() == [2, 3]
-    assert read.rejected["reason"].str.contains("is not in range").all()
+    assert read.rejected["reason"].tolist() == [
+        f"sentiment '{value}' is not between -1 and 1 (correct it)" for value in ("7.0", "-2.0")
+    ]
     assert read.table["inbound"].tolist() == [True]
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "value", "said"),
+    [
+        ("programmes", "arm", "Test", "arm 'Test' is none of 'treatment', 'control' (correct it)"),
+        ("programmes", "cost", "-5", "cost '-5.0' is below 0 (correct it)"),
+        ("transactions", "margin_share", "1.5", "margin_share '1.5' is above 1 (correct it)"),
+    ],
+)
+def test_values_that_are_not_allowed_are_said_in_words(table, column, value, said) -> None:
+    row = {"account_id": "a", "date": "2011-01-01", "start": "2011-01-01", "amount": "1", "tier": "1:1",
+           "arm": "control"}  # fmt: skip
+    read = getattr(readers, f"read_{table}")(pd.DataFrame([row | {column: value}]))
+    assert read.rejected["reason"].tolist() == [said]
+
+
+def test_every_check_of_a_table_has_words() -> None:
+    for schema in (*INPUTS.values(), *RUN_TABLES.values()):
+        for column in schema.columns.values():
+            assert all(broken(check).startswith("is ") for check in column.checks)
 
 
 def test_an_unknown_flag_stays_unknown() -> None:

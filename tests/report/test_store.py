@@ -57,7 +57,7 @@ def test_all_faults_of_a_foreign_table_are_named(tmp_path, summary):
     broken.to_parquet(tmp_path / "tables" / "summary.parquet")
     with pytest.raises(DataError, match="summary") as caught:
         Store(tmp_path, "new").get("summary")
-    assert all(word in str(caught.value) for word in ("T", "frequency", "account_id", "Mend"))
+    assert all(word in str(caught.value) for word in ("T", "frequency: -1 is below 0", "account_id", "Mend"))
 
 
 def test_unreadable_file_is_named(tmp_path):

@@ -46,6 +46,21 @@ MARGIN = pa.Check.le(1)
 ACCOUNT = column("id", "The account: a company that buys or may buy. A string, whatever it looks like.")
 
 
+def broken(check: pa.Check) -> str:
+    """Say what a value that breaks a check of a schema is, and what would be allowed."""
+    limits = check.statistics or {}
+    match check.name:
+        case "isin":
+            return f"is none of {', '.join(map(repr, limits['allowed_values']))}"
+        case "greater_than_or_equal_to":
+            return f"is below {limits['min_value']:g}"
+        case "less_than_or_equal_to":
+            return f"is above {limits['max_value']:g}"
+        case "in_range":
+            return f"is not between {limits['min_value']:g} and {limits['max_value']:g}"
+    raise NotImplementedError(f"no words for the check {check.name!r}")
+
+
 def describe(schema: pa.DataFrameSchema) -> list[tuple[str, str, bool, str]]:
     """List a schema's columns for the data dictionary: name, kind, required, meaning."""
     return [

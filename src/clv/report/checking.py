@@ -21,7 +21,7 @@ class Checked:
     Attributes
     ----------
     text : str
-        Table by table: read, set aside, accepted.
+        Table by table: read, set aside, accepted; then what to mind about programmes, if anything.
     rejected : pandas.DataFrame
         Rows that were not used, of all tables.
     faults : tuple of str
@@ -61,12 +61,14 @@ def check_study(study: str, overrides: Mapping[str, Any] | None = None) -> Check
     parts = [f"{settings.title} ({settings.name})" + (", synthetic data" if settings.synthetic else "")]
     rejected: list[pd.DataFrame] = []
     faults: list[str] = []
+    tables: dict[str, pd.DataFrame] = {}
     for table in settings.tables:
         try:
             read = loaded.read(table)
         except ClvError as error:
             faults.append(str(error))
             continue
+        tables[table] = read.table
         parts.append(_lines(table, read.reconciliation, settings.currency))
         if len(read.rejected):
             rejected.append(read.rejected)
@@ -74,6 +76,14 @@ def check_study(study: str, overrides: Mapping[str, Any] | None = None) -> Check
             read.check(settings.rules.max_rejected)
         except ClvError as error:
             faults.append(str(error))
+    if not faults and {"programmes", "transactions"} <= set(tables):
+        from clv.abm.experiments.programme_check import programme_faults
+
+        found = programme_faults(
+            tables["programmes"], as_of=loaded.as_of(tables["transactions"]), costs="costs" in tables
+        )
+        if found:
+            parts.append("\n".join(["to mind:", *(f"- {said}" for said in found)]))
     return Checked("\n\n".join(parts), pd.concat(rejected) if rejected else pd.DataFrame(), tuple(faults))
 
 

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clv.data.schemas import broken
 from clv.data.tables import INPUTS, RUN_TABLES
 from clv.errors import DataError
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pandera.pandas as pa
 
 _FINGERPRINT = b"clv.fingerprint"
 
@@ -105,9 +107,7 @@ def _validated(name: str, frame: pd.DataFrame) -> pd.DataFrame:
         checked: pd.DataFrame = schema.validate(frame, lazy=True)
     except pandera.errors.SchemaErrors as error:
         cases: Any = error.failure_cases
-        shown = "; ".join(
-            f"column {case.column}: {case.check} fails for {case.failure_case!r}" for case in cases.head(5).itertuples()
-        )
+        shown = "; ".join(f"column {case.column}: {_fault(schema, case)}" for case in cases.head(5).itertuples())
         raise DataError(
             f"{len(cases)} faults against its schema: {shown}",
             table=name,
@@ -115,6 +115,13 @@ def _validated(name: str, frame: pd.DataFrame) -> pd.DataFrame:
         ) from error
     checked.attrs = dict(frame.attrs)
     return checked
+
+
+def _fault(schema: pa.DataFrameSchema, case: Any) -> str:
+    """Say what is wrong with a value, in words where it breaks a check of its column."""
+    if case.check_number is None or case.check_number != case.check_number or case.column not in schema.columns:
+        return f"{case.check} fails for {case.failure_case!r}"
+    return f"{case.failure_case!r} {broken(schema.columns[case.column].checks[int(case.check_number)])}"
 
 
 def _write(path: Path, frame: pd.DataFrame, fingerprint: str) -> None:

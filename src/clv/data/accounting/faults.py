@@ -9,6 +9,7 @@ import pandera.pandas as pa
 from clv.data.accounting.bookkeeping import Ledger
 from clv.data.accounting.ledger import to_micros
 from clv.data.reading.columns import Fault
+from clv.data.schemas import broken
 from clv.data.tables import INPUTS
 
 
@@ -58,9 +59,9 @@ def reject_by_schema(ledger: Ledger, frame: pd.DataFrame, table: str) -> None:
         pa.DataFrameSchema(columns).validate(frame[ledger.open], lazy=True)
     except pa.errors.SchemaErrors as faults:
         for fault in faults.failure_cases.to_dict("records"):
-            what = str(fault["check"]).replace("_", " ")
+            check = columns[str(fault["column"])].checks[int(fault["check_number"])]
             said.setdefault(int(fault["index"]), []).append(
-                f"{fault['column']} {_short(fault['failure_case'])} is not {what}"
+                f"{fault['column']} {_short(fault['failure_case'])} {broken(check)}"
             )
     mask = np.zeros(len(frame), dtype=bool)
     mask[list(said)] = True
