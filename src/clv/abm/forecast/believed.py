@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from clv.abm.selecting.belief import Belief
     from clv.abm.selecting.incremental import IncrementalValue
 
-#: an effect nearer to nought than this changes nothing.
-_NOUGHT = 1e-9
+#: by an effect nearer to nought than this nothing is divided; the effect with which its accounts are valued instead.
+_NOUGHT, _SMALL = 1e-9, 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,4 +101,9 @@ def believed_accounts(
     unit = effects.mean[effects.cell(options["tier"].astype(str), ids)][:, None]
     worth = np.divide(drawn, unit, out=np.zeros(drawn.shape, dtype=np.float32), where=np.abs(unit) > _NOUGHT)
     worth = worth.astype(np.float32)
+    flat = np.flatnonzero(np.abs(unit[:, 0]) <= _NOUGHT)
+    if len(flat):  # a tier believed to change nothing on average may well change something
+        same = np.full_like(found.belief.uplift, _SMALL)
+        rows = known.get_indexer(pd.Index(ids))[flat]
+        worth[flat] = replace(found.belief, uplift=same, win=same).gain(0, rows) / np.float32(_SMALL)
     return Accounts(ids, worth.mean(axis=1, dtype=float), np.zeros(len(ids)), worth, spread), effects

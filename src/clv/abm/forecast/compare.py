@@ -35,7 +35,8 @@ class RoiComparison(Result):
     table : pandas.DataFrame
         One row a plan: plan, accounts, cost, margin, npv, npv_lower, npv_upper, roi, p_positive; against the first
         plan: difference (of npv), difference_lower, difference_upper, p_better, error (Monte Carlo error of the
-        difference), error_unpaired (what it would be, had each plan its own luck).
+        difference, given the draws of values and effects), error_unpaired (what it would be, had each plan its own
+        luck).
     forecasts : dict of str to RoiForecast
     confidence : float
     currency : str

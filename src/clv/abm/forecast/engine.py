@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from clv.abm.loop.shrinkage import Floats
 
-#: of larger groups of plans so many accounts, those that add most to the variance, are drawn one by one.
+#: of each group so many accounts, those that add most to its variance, are drawn one by one.
 EXACT_ACCOUNTS = 200
 _WORKERS = 2
 #: accounts whose noise is in memory at once, a thread.
@@ -70,9 +70,10 @@ def group_sums(
         Which joint draw of the values each draw uses.
     seed : int
     exact : bool
-        Draw every account; else the `EXACT_ACCOUNTS` that matter most, and of each group's rest its sum, from the
+        Draw every account; else of each group the `EXACT_ACCOUNTS` that matter most, and of its rest the sum, from the
         shifted gamma distribution of the same mean, variance and skewness (Pearson's type III). A sum of many
-        independent parts none of which dominates is close to normal (Berry & Esseen), and closer with its skewness.
+        independent parts none of which dominates is close to normal (Berry & Esseen), and closer with its skewness;
+        of a few accounts it is neither, so that small groups are drawn in full.
 
     Returns
     -------
@@ -82,11 +83,12 @@ def group_sums(
     """
     size = len(column)
     noise = accounts.log_sd()
-    noisy = noise > 0
-    weight = accounts.mean**2 * np.expm1(noise**2)
-    chosen = np.flatnonzero(noisy)
-    if not exact and len(chosen) > EXACT_ACCOUNTS:
-        chosen = np.sort(np.argsort(-weight, kind="stable")[:EXACT_ACCOUNTS])
+    chosen = np.flatnonzero(noise > 0)
+    if not exact:
+        weight = accounts.mean[chosen] ** 2 * np.expm1(noise[chosen] ** 2)
+        order = np.lexsort((-weight, group[chosen]))
+        own = group[chosen][order]
+        chosen = np.sort(chosen[order[np.arange(len(own)) - np.searchsorted(own, own) < EXACT_ACCOUNTS]])
     sums = np.zeros((groups, size))
     _drawn_one_by_one(accounts, chosen, noise, group, sums, column, seed)
     rest = np.ones(len(noise), dtype=bool)

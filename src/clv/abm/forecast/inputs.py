@@ -32,8 +32,8 @@ class Costs:
     Attributes
     ----------
     sd : float or mapping of str to float
-        Standard deviation of a tier's actual cost relative to its planned one (log-normal, mean as planned), by tier
-        or for all; accounts of a tier share it.
+        Standard deviation of a tier's actual cost relative to its planned one (log-normal, mean as planned), for all
+        tiers or by tier (0 for those left out); accounts of a tier share it.
     acquisition : mapping of str to float
         Account -> cost to acquire it (CAC), for those that the plan has yet to win. It is counted here and nowhere
         else (rule B1); for customers it is spent, whatever the plan, and does not belong here.
@@ -118,12 +118,24 @@ def read_inputs(
     if not (np.isfinite(spread) and spread >= 0):
         raise SettingsError(f"spread = {spread!r}.", mend="Give a relative standard deviation of 0 or more.")
     known = response if isinstance(response, Response) else response_prior(response)
+    unknown = sorted(set(costs.sd) - set(known.assumed)) if isinstance(costs.sd, Mapping) else []
+    if unknown:
+        raise SettingsError(
+            f"the doubt about costs names the tier {unknown[0]!r}.", mend=f"There are {', '.join(known.assumed)}."
+        )
     tables = {name: _plan_table(name, plan) for name, plan in plans.items()}
     ids = sorted(set().union(*(set(t["account_id"]) for t in tables.values())))
     if not ids:
         raise DataError("nobody gets a tier.", table="plan", column="tier", mend="Give a plan that spends something.")
-    label = np.array(["" if segments is None else str(segments.get(a, "")) for a in ids], dtype=object)
+    named = [None if segments is None else segments.get(a) for a in ids]
+    label = np.array(["" if pd.isna(one) else str(one) for one in named], dtype=object)
     if isinstance(value, IncrementalValue):
+        strange = sorted({tier for table in tables.values() for tier in table["tier"]} - set(known.assumed))
+        if strange:
+            raise DataError(
+                f"nothing is known or assumed of tier {strange[0]!r}.",
+                table="plan", column="tier", mend=f"There are {', '.join(known.assumed)}.",
+            )  # fmt: skip
         accounts, effects = believed_accounts(tables, ids, value, spread)
         read = {name: _read_plan(name, table, ids, label, effects, costs) for name, table in tables.items()}
         notes = []
@@ -207,8 +219,6 @@ def _spread_of_values(
     worth: pd.DataFrame, value: LifetimeValue | pd.DataFrame, confidence: float
 ) -> tuple[Floats, list[str]]:
     """Take the spread of each value from its interval, where there are no joint draws."""
-    from scipy.special import ndtri
-
     none = np.zeros(len(worth))
     if not isinstance(value, pd.DataFrame):
         if value.draws is not None:
@@ -217,7 +227,7 @@ def _spread_of_values(
     if "sd" in worth.columns:
         sd = pd.to_numeric(worth["sd"], errors="coerce").to_numpy(float)
     elif {"lower", "upper"} <= set(worth.columns) and worth[["lower", "upper"]].notna().all(axis=None):
-        sd = (worth["upper"] - worth["lower"]).to_numpy(float) / (2 * float(ndtri((1 + confidence) / 2)))
+        sd = _sd_of_width(worth["clv"].to_numpy(float), (worth["upper"] - worth["lower"]).to_numpy(float), confidence)
     else:
         return none, ["values of accounts are taken as certain: they come without draws or intervals"]
     if not (np.isfinite(sd) & (sd >= 0)).all():
@@ -228,3 +238,17 @@ def _spread_of_values(
             mend="upper cannot be below lower, nor sd below 0.",
         )  # fmt: skip
     return sd, ["values of accounts are taken to err independently: they come as intervals, not as joint draws"]
+
+
+def _sd_of_width(mean: Floats, width: Floats, confidence: float) -> Floats:
+    """Give the standard deviation of the log-normal with this mean whose interval is so wide.
+
+    Its width, in means, is 2 exp(−σ²/2) sinh(zσ); wider than any log-normal's counts as the widest, at σ about z.
+    """
+    from scipy.special import ndtri
+
+    z = float(ndtri((1 + confidence) / 2))
+    sigma = np.linspace(0.0, z, 1000)
+    ratio = np.divide(width, np.abs(mean), out=np.zeros(len(mean)), where=mean != 0)
+    found = np.interp(ratio, 2 * np.exp(-(sigma**2) / 2) * np.sinh(z * sigma), sigma)
+    return np.where(width >= 0, np.abs(mean) * np.sqrt(np.expm1(found**2)), width)

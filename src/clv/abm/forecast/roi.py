@@ -133,8 +133,8 @@ def forecast_roi(
         Equal seeds give every plan the same luck: differences between forecasts are paired (see `compare_roi`).
     confidence : float
     method : {"auto", "exact", "moments"}
-        Every account drawn, or the 200 that matter most and of the others their sum, by matched moments; "auto": exact
-        up to 20 million account draws.
+        Every account drawn, or of each part of the plan the 200 that matter most and of the others their sum, by
+        matched moments; "auto": exact up to 20 million account draws.
     currency : str
 
     Returns

@@ -73,7 +73,8 @@ def simulate_plans(
     sums, drawn = group_sums(accounts, group.ravel(), len(kinds), column=column, seed=seed, exact=exact)
     if shared_sd > 0:
         sums *= _lognormal(seed, "all values", shared_sd, draws)
-    uplift = (response if inputs.effects is None else inputs.effects).draw(draws, seed=seed).T
+    # No account can lose more than it brings.
+    uplift = np.maximum((response if inputs.effects is None else inputs.effects).draw(draws, seed=seed).T, -1.0)
     factor = {tier: _lognormal(seed, f"cost of {tier}", inputs.costs.of(tier), draws) for tier in response.assumed}
     out = {}
     for place, (name, plan) in enumerate(inputs.plans.items()):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from clv.abm.loop.evidence import tuples
-from clv.abm.wording import accounts, listed, money
+from clv.abm.wording import accounts, listed, money, money_range
 from clv.data.units import in_words
 
 if TYPE_CHECKING:
@@ -34,19 +34,19 @@ def forecast_text(forecast: RoiForecast) -> str:
     said = [
         f"The plan spends {money(total['cost'], currency)} on {accounts(int(total['accounts']))} and is expected to add"
         f" {money(total['margin'], currency)} of contribution margin within {span}:"
-        f" {money(total['npv'], currency)} net ({hold}: {money(total['npv_lower'])} to {money(total['npv_upper'])})"
+        f" {money(total['npv'], currency)} net ({hold}: {money_range(total['npv_lower'], total['npv_upper'])})"
     ]
     if math.isfinite(total["roi"]):
         said[0] += (
             f", a return of {percent(total['roi'])} ({percent(total['roi_lower'])} to {percent(total['roi_upper'])})"
         )
     said[0] += f". The chance that it pays is {chance(total['p_positive'])}."
-    if math.isfinite(total["payback"]):
+    if math.isfinite(total["payback"]) and total["cost"] > 0:
         said.append(
             f"It has paid for itself after {total['payback']:.1f} months (median);"
             f" in {chance(1 - total['p_payback'])} of the cases not within {span}."
         )
-    else:
+    elif total["cost"] > 0:
         said.append(f"More likely than not it does not pay for itself within {span}.")
     tiers = forecast.scope("tier")
     if len(tiers) > 1:
@@ -61,7 +61,8 @@ def _tier(row: dict, currency: str) -> str:
 
 
 def _hangs_on(table: pd.DataFrame) -> str:
-    alone = table.dropna(subset=["swing"]).sort_values("variance_share", ascending=False, kind="stable").head(2)
+    alone = table[table["variance_share"] >= 0.005].dropna(subset=["swing"])
+    alone = alone.sort_values("variance_share", ascending=False, kind="stable").head(2)
     if alone.empty:
         return ""
     parts = [f"the {row.input} ({row.variance_share:.0%} of the variance)" for row in tuples(alone)]
@@ -107,7 +108,7 @@ def comparison_text(comparison: RoiComparison) -> str:
         word = "less" if row["difference"] < 0 else "more"
         said.append(
             f"{_capital(row['plan'])} brings {money(abs(row['difference']), currency)} {word}"
-            f" ({comparison.confidence:.0%}: {money(row['difference_lower'])} to {money(row['difference_upper'])});"
+            f" ({comparison.confidence:.0%}: {money_range(row['difference_lower'], row['difference_upper'])});"
             f" the chance that it is the better one is {chance(row['p_better'])}."
         )
     said.append("All plans were drawn with the same luck, so that only what sets them apart makes a difference.")
