@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import norm
+from scipy.stats import gamma, norm
 
-from clv.abm.loop.lots import Belief, Comparison, Worth, best_sizes, standard_normals
+from clv.abm.loop.lots import Belief, Comparison, Worth, best_sizes, standard_normals, standardised
+from clv.abm.loop.shrinkage import Posterior, Scales, posterior
 
-NORMAL = standard_normals(np.random.default_rng(1), 20_000, 1)
+NORMAL, ERROR = standard_normals(np.random.default_rng(1), 20_000, 2).T[:, :, None]
 
 
 def worth(mean=0.1, sd=0.1, use=10_000.0, cost=1500.0) -> Worth:
     """One uncertain uplift, and two plans: to use the tier, or to let it be."""
-    belief = Belief(np.array([mean]), np.array([[sd**2]]), np.zeros(1))
-    return Worth(belief, np.array([[0.0], [use]]), np.array([0.0, cost]), NORMAL)
+    sure = Posterior(np.ones(1), np.array([[mean]]), np.array([[[sd**2]]]), np.zeros((1, 3)))
+    plans = np.array([[0.0], [use]]), np.array([0.0, cost])
+    return Worth(Belief(sure, np.zeros(1)), *plans, mean + sd * NORMAL, ERROR)
 
 
 def closed_form(mean, sd, error, use, cost):
@@ -73,3 +75,31 @@ def test_normals_have_the_moments_that_they_should():
     assert draws.shape == (64, 9)
     assert draws.mean(axis=0) == pytest.approx(np.zeros(9), abs=1e-12)
     assert draws.T @ draws / 64 == pytest.approx(np.eye(9), abs=1e-9)
+
+
+def test_skewed_beliefs_keep_their_skew_and_their_moments():
+    """Uplifts that may be many times what is assumed, and hardly less than nothing: as the belief is, no normal."""
+    found = posterior([("1:1", "")], {"1:1": 0.1}, Scales(0.9, 0, 0, 0), [])
+    drawn = found.draw(4000, np.random.default_rng(2))
+    one = Worth(Belief(found, np.zeros(1)), np.zeros((1, 1)), np.zeros(1), drawn, ERROR[:4000])
+    assert one.apart.mean() == pytest.approx(0, abs=1e-12)
+    assert one.apart.std() == pytest.approx(found.moments()[1][0], rel=1e-9)
+    # Of a gamma: twice the coefficient of variation.
+    assert (one.apart**3).mean() == pytest.approx(1.8 * one.apart.std() ** 3, rel=0.15)
+    assert standardised(np.ones((5, 2))) == pytest.approx(0)
+
+
+def test_a_low_guess_is_worth_testing():
+    """At 0.4 of the break-even, nearly all the worth of knowing lies where the effect is 2.5 times what is assumed."""
+    found = posterior([("1:1", "")], {"1:1": 0.06}, Scales(0.5, 0, 0, 0), [])
+    use, cost = np.array([[0.0], [10_000.0]]), np.array([0.0, 1500.0])
+    normals = standard_normals(np.random.default_rng(1), 4000, 1)
+    skewed = Worth(Belief(found, np.zeros(1)), use, cost, found.draw(4000, np.random.default_rng(2)), normals)
+    sd = found.moments()[1][0]
+    flat = Worth(Belief(found, np.zeros(1)), use, cost, 0.06 + sd * NORMAL[:4000], normals)
+    sharp = np.ones((1, 1)), np.array([[1e-6]])
+    # E max(0, use·u − cost) of a gamma, by its partial expectation: E[F; F > k] is the tail of the next shape.
+    shape, at = 1 / 0.5**2, 1500 / 600
+    known = 600 * gamma(shape + 1, scale=1 / shape).sf(at) - 1500 * gamma(shape, scale=1 / shape).sf(at)
+    assert skewed.sample(*sharp) == pytest.approx(known, rel=0.3)
+    assert skewed.sample(*sharp) > 2 * flat.sample(*sharp)

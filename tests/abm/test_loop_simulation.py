@@ -13,7 +13,8 @@ from clv.abm.loop.planner import Means, Planner
 from clv.abm.loop.policies import Learner
 from clv.abm.loop.programme import past_programme
 from clv.abm.loop.records import WEEKS, Noise, Records
-from clv.abm.loop.simulation import DOUBT, simulate_loop
+from clv.abm.loop.shrinkage import Scales
+from clv.abm.loop.simulation import simulate_loop
 from clv.abm.loop.study import Situation, study_loop
 from clv.abm.loop.world import World
 from clv.abm.options import tier_options
@@ -42,9 +43,9 @@ def world(seed: int = 3) -> World:
     return World.of(universe(600, seed), QUARTER)
 
 
-def learner(policy="measured", last=8, scales=DOUBT, seed=3) -> Learner:
+def learner(policy="measured", last=8, scales=None, seed=3) -> Learner:
     here = world(seed)
-    return Learner.begin(policy, here, QUARTER, Planner(here.ids, QUARTER, MEANS), scales, last)
+    return Learner.begin(policy, here, QUARTER, Planner(here.ids, QUARTER, MEANS), scales or Scales(), last)
 
 
 def luck(*seed: int) -> np.random.Generator:
@@ -149,8 +150,6 @@ def test_the_planner_plans_as_allocate_tiers_does():
 
 def test_the_lot_stays_within_the_means_and_pairs_are_treated_by_halves():
     """With loose beliefs there is a lot to learn, and lots are large."""
-    from clv.abm.loop.shrinkage import Scales
-
     seen = {"moved": 0, "treated": 0, "accounts": 0}
     for seed in range(6):
         one = learner(scales=Scales(1.0, 0.4, 0.2))
@@ -177,8 +176,6 @@ def test_the_lot_stays_within_the_means_and_pairs_are_treated_by_halves():
 
 
 def test_nothing_is_put_to_the_lot_in_the_last_quarter_or_where_nothing_is_in_doubt():
-    from clv.abm.loop.shrinkage import Scales
-
     for one, left in ((learner(), 1), (learner(scales=Scales(1e-6, 1e-6, 1e-6)), 8)):
         belief, expected = one.belief(), one.records.forecast()
         planned = one.planner.best(one._uplift(belief.mean) * expected[:, None])
@@ -188,8 +185,6 @@ def test_nothing_is_put_to_the_lot_in_the_last_quarter_or_where_nothing_is_in_do
 
 
 def test_only_the_measuring_policy_learns_and_the_told_one_knows():
-    from clv.abm.loop.shrinkage import Scales
-
     told, fixed, measured = (learner(p, scales=Scales(1.0, 0.4, 0.2)) for p in ("told", "fixed", "measured"))
     for one in (told, fixed, measured):
         for quarter in (1, 2, 3):
@@ -207,8 +202,6 @@ def test_only_the_measuring_policy_learns_and_the_told_one_knows():
 
 def test_measurements_of_the_loop_and_of_the_past_programme_are_as_precise_as_they_say():
     """A learner who doubts everything puts many accounts to the lot: hundreds of measurements against the truth."""
-    from clv.abm.loop.shrinkage import Scales
-
     z, past = [], []
     for seed in (1, 2, 3):
         one = learner(scales=Scales(1.0, 0.4, 0.2), seed=seed)
@@ -274,8 +267,21 @@ def test_a_study_of_situations_says_what_it_found():
     assert found.plot().get_title(loc="left") == "As stated"
     with pytest.raises(SettingsError):
         study_loop(TIERS, universes=0)
-    with pytest.raises(SettingsError):
-        study_loop(TIERS, situations={})
+    assert "What can be learnt is limited by luck" in found.text
+    assert set(found.reach) == set(asked)
+    for wrong in ({}, {"few": Situation((1.0, 2.0))}, {"none": Situation(size=0)}):
+        with pytest.raises(SettingsError):
+            study_loop(TIERS, universes=1, accounts=100, situations=wrong)
+
+
+def test_a_larger_book_has_its_means_in_proportion_and_each_tier_its_own_times():
+    one, two = Situation((0.5, 2.0, 1.0)), Situation((0.5, 2.0, 1.0), size=2)
+    uncapped = [t.model_copy(update={"at_most": None}) for t in TIERS]
+    same = [
+        study_loop(uncapped, budget=b, hours=h, universes=1, accounts=n, quarters=1, situations={"one": s}).table
+        for b, h, n, s in ((20_000, 360, 300, one), (10_000, 180, 150, two))
+    ]
+    pd.testing.assert_frame_equal(*same)
 
 
 def test_real_studies_are_told_why_the_loop_cannot_be_tried_out():
@@ -311,3 +317,28 @@ def test_over_eight_quarters_measuring_approaches_the_oracle_where_assumptions_a
     # Regret falls by a quarter at least, and ends below four fifths of what fixed assumptions cost for ever.
     assert regret.loc[6:, "measured"].mean() < 3 / 4 * regret.loc[1, "measured"]
     assert regret.loc[8, "measured"] < 4 / 5 * regret.loc[8, "fixed"]
+
+
+@pytest.mark.slow
+def test_where_assumptions_are_too_low_a_low_guess_is_found_out():
+    """Management believes in two fifths of its figures; what the last programme showed and what lots show say more."""
+    low = [t.model_copy(update={"uplift": 0.4 * t.uplift}) for t in TIERS]
+    books = [universe(600, seed) for seed in range(1, 17)]
+    found = simulate_loop(books, low, budget=40_000, hours=720, policies=("measured", "fixed"))
+    totals = found.totals.set_index("policy")
+    assert totals.loc["fixed", "against"] > 2.5 * totals.loc["fixed", "against_se"]
+    assert totals.loc["measured", "share"] > totals.loc["fixed", "share"] + 0.03
+    path = found.table[found.table["policy"] == "measured"].set_index("quarter")["share"]
+    assert path[8] > path[1]
+
+
+@pytest.mark.slow
+def test_large_books_learn_faster():
+    """Five times as many accounts and as much money, effects assumed too low: nearer to who knows the effects."""
+    low = [t.model_copy(update={"uplift": 0.4 * t.uplift, "at_most": t.at_most and 5 * t.at_most}) for t in TIERS]
+    books = [universe(3000, seed) for seed in range(1, 6)]
+    found = simulate_loop(books, low, budget=200_000, hours=3_600, policies=("told", "measured", "fixed"))
+    totals = found.totals.set_index("policy")
+    assert totals.loc["fixed", "against"] > 2.5 * totals.loc["fixed", "against_se"]
+    lost = totals.loc["told", "share"] - totals["share"]
+    assert lost["measured"] < 0.6 * lost["fixed"]

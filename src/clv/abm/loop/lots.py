@@ -2,8 +2,9 @@
 
 A plan is worth ``Σ u_c A_c − cost`` with A_c the margin expected of the accounts that it puts into cell c (tier and
 segment) and u_c the cell's uplift: linear in what is not known. Among finitely many plans the value of a sample is then
-that of Raiffa & Schlaifer (1961, *Applied Statistical Decision Theory*, chapter 5A): with the posterior normal, one
-that takes Δ off its covariance is worth ``E[max_p A_p(m + Δ^½ z)] − max_p A_p m`` in every quarter that follows. One
+that of Raiffa & Schlaifer (1961, *Applied Statistical Decision Theory*, chapter 5A): ``E[max_p A_p m₁] − max_p A_p m``
+in every quarter that follows, with m₁ the mean after it. m₁ is taken as the best linear estimate (Goldstein & Wooff
+2007, *Bayes Linear Statistics*) over draws of u that are as skewed as the belief is, measured with normal errors. One
 quarter's lot may teach too little to change any plan and three quarters' enough, so that designs are valued as repeated
 for the best number of quarters (Frazier & Powell 2010, *Decision Analysis* 7, on the non-concave value of information).
 """
@@ -12,13 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clv.abm.loop.planner import Codes, Planner
-from clv.abm.loop.shrinkage import Floats
+from clv.abm.loop.shrinkage import Floats, Posterior
 
 #: numbers of pairs that are considered.
 SIZES = (0, 1, 2, 3, 5, 8, 12, 20, 30, 50, 80, 120, 200, 300)
@@ -36,15 +38,24 @@ class Belief:
 
     Attributes
     ----------
-    mean : numpy.ndarray, shape (C,)
-    covariance : numpy.ndarray, shape (C, C)
+    posterior : Posterior
+        Of the C cells.
     period : numpy.ndarray, shape (M,)
         Variance of what holds in one quarter only, of each tier.
     """
 
-    mean: Floats
-    covariance: Floats
+    posterior: Posterior
     period: Floats
+
+    @cached_property
+    def mean(self) -> Floats:
+        """Means of the cells, (C,)."""
+        return self.posterior.moments()[0]
+
+    @cached_property
+    def covariance(self) -> Floats:
+        """Covariances of the cells, (C, C)."""
+        return self.posterior.covariances()[1]
 
 
 @dataclass(frozen=True)
@@ -213,12 +224,16 @@ class Worth:
     belief : Belief
     use, cost : numpy.ndarray, shapes (P, C) and (P,)
         Plans: margin expected of the accounts in each cell, and money spent.
+    drawn : numpy.ndarray, shape (D, C)
+        Uplifts as they may be.
     normal : numpy.ndarray, shape (D, C)
-        Draws with mean 0 and unit covariance.
+        Standard normals, for the errors of measurements.
     """
 
-    def __init__(self, belief: Belief, use: Floats, cost: Floats, normal: Floats) -> None:
+    def __init__(self, belief: Belief, use: Floats, cost: Floats, drawn: Floats, normal: Floats) -> None:
         self.belief, self.use, self.cost, self.normal = belief, use, cost, normal
+        # With exactly the belief's own covariance, so that few draws do not change what is in doubt.
+        self.apart = standardised(drawn) @ _root(belief.covariance).T
         self.now = float((use @ belief.mean - cost).max())
 
     def sample(self, contrast: Floats, error: Floats) -> float:
@@ -227,10 +242,9 @@ class Worth:
             return 0.0
         prior = self.belief.covariance
         cross = prior @ contrast.T
-        taken = cross @ np.linalg.solve(contrast @ cross + error, cross.T)
-        values, vectors = np.linalg.eigh((taken + taken.T) / 2)
-        root = vectors * np.sqrt(np.maximum(values, 0.0))
-        worth = (self.use @ self.belief.mean - self.cost) + self.normal @ (self.use @ root).T
+        gain = np.linalg.solve(contrast @ cross + error, cross.T).T
+        shift = self.apart @ (gain @ contrast).T + self.normal @ _root(gain @ error @ gain.T).T
+        worth = (self.use @ self.belief.mean - self.cost) + shift @ self.use.T
         return max(0.0, float(worth.max(axis=1).mean()) - self.now)
 
     def design(self, parts: Sequence[Comparison], sizes: Sequence[int], left: int, segments: int) -> float:
@@ -275,12 +289,35 @@ def best_sizes(worth: Worth, parts: Sequence[Comparison], left: int, segments: i
     return sizes
 
 
+def reach(parts: Sequence[Comparison], belief: Belief, segments: int) -> float:
+    """Find the standard error with which a quarter's largest lots show how many times as large as believed effects are.
+
+    Every pair of the comparisons at the plan's margin counts, though an account of two of them can be drawn in one
+    only, and nothing that held in one quarter only: at best.
+    """
+    whole = [part.design(len(part.first), segments, len(belief.period)) for part in parts if not part.pilot]
+    known = sum(float((((contrast @ belief.mean) ** 2) / error).sum()) for contrast, error, _ in whole)
+    return known**-0.5 if known > 0 else float("inf")
+
+
 def standard_normals(rng: np.random.Generator, draws: int, cells: int) -> Floats:
     """Draw normals with exactly mean 0 and unit covariance, in pairs of opposite sign; shape (draws, cells)."""
     half = rng.standard_normal((max(draws // 2, cells), cells))
-    both = np.concatenate([half, -half])
-    root = np.linalg.cholesky(both.T @ both / len(both))
-    return np.asarray(np.linalg.solve(root, both.T).T)
+    return standardised(np.concatenate([half, -half]))
+
+
+def standardised(draws: Floats) -> Floats:
+    """Give draws, (D, C), exactly mean 0 and unit covariance; directions without any spread stay 0."""
+    apart = draws - draws.mean(axis=0)
+    values, vectors = np.linalg.eigh(apart.T @ apart / len(apart))
+    size = np.where(values > 1e-12 * values.max(initial=0.0), values, np.inf)
+    return np.asarray(apart @ (vectors / np.sqrt(size)) @ vectors.T)
+
+
+def _root(covariance: Floats) -> Floats:
+    """Symmetric square root."""
+    values, vectors = np.linalg.eigh((covariance + covariance.T) / 2)
+    return np.asarray((vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T)
 
 
 def drawn(

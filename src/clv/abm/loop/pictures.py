@@ -43,7 +43,8 @@ def before_after(response: Response, ax: Axes | None = None) -> Axes:
     ax.invert_yaxis()
     ax.margins(y=0.1)
     ax.set(xlabel="added margin, % of an account's", ylabel="", title="What a tier adds: assumed and learnt")
-    ax.legend(frameon=False, loc="best")
+    # Below: intervals may take the whole width.
+    ax.legend(frameon=False, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.16))
     sns.despine(ax=ax, left=True)
     return ax
 

@@ -11,19 +11,19 @@ import pandas as pd
 
 from clv.abm.loop.effects import measure_tiers
 from clv.abm.loop.evidence import Measurement
-from clv.abm.loop.lots import DRAWS, PLANS, Belief, Lots, Worth, best_sizes, comparisons, drawn, standard_normals
+from clv.abm.loop.lots import DRAWS, PLANS, Belief, Lots, Worth, best_sizes, comparisons, drawn, reach, standard_normals
 from clv.abm.loop.planner import Codes, Planner
 from clv.abm.loop.records import Noise, Records
 from clv.abm.loop.response import Response, learnt_from
-from clv.abm.loop.shrinkage import Floats, Scales, posterior
+from clv.abm.loop.shrinkage import Floats, Posterior, Scales, posterior
 from clv.abm.loop.world import World
 
 if TYPE_CHECKING:
     from clv.data.settings import Tier
 
 Policy = Literal["oracle", "told", "measured", "fixed", "rank and cut"]
-#: grid points a scale: each quarter's belief needs less than what is published of it.
-POINTS = 6
+#: base-2 logarithm of the points behind each quarter's belief: it needs fewer than what is published of it.
+POINTS = 9
 
 
 @dataclass
@@ -45,6 +45,9 @@ class Learner:
     noise : Noise
         How far forecasts are off.
     measurements : list of Measurement
+    reach : float
+        Standard error with which the first quarter's largest lots would show how many times as large as assumed all
+        effects are; NaN for policies that do not measure.
     """
 
     policy: Policy
@@ -56,6 +59,7 @@ class Learner:
     records: Records
     noise: Noise
     measurements: list[Measurement] = field(default_factory=list)
+    reach: float = float("nan")
     _seen: list[tuple[Floats, Floats]] = field(default_factory=list)
 
     @classmethod
@@ -108,7 +112,7 @@ class Learner:
         believed = 1 + np.where(given >= 0, uplift[np.arange(len(given)), given], 0.0)
         margin = world.margin * came.sales
         if lots is not None:
-            self._learn(lots, margin, expected, number)
+            self._learn(lots, margin, expected, expected * np.maximum(believed, 0.1), number)
             # What forecasts miss is judged on the whole book, as it was in the last two quarters.
             self._seen.append((expected * believed, margin))
             self.noise = Noise.of(*(np.concatenate(one) for one in zip(*self._seen[-2:], strict=True)))
@@ -119,13 +123,14 @@ class Learner:
         """Return what is believed of the uplift of each tier and segment."""
         if self.policy == "told":
             inside = [self.segment == s for s in range(len(self.labels))]
-            mean = np.column_stack([self.world.true_uplift(one) for one in inside]).ravel()
-            return Belief(mean, np.zeros((len(mean), len(mean))), np.zeros(len(self.tiers)))
+            mean = np.column_stack([self.world.true_uplift(one) for one in inside]).reshape(1, -1)
+            sure = Posterior(np.ones(1), mean, np.zeros((1, mean.size, mean.size)), np.zeros((1, 3)))
+            return Belief(sure, np.zeros(len(self.tiers)))
         found = posterior(self.cells, self.assumed, self.scales, self.measurements, points=POINTS)
         unit = np.array([max(abs(tier.uplift), self.scales.least) for tier in self.tiers])
-        # Before any measurement the grid has one point for what holds in one quarter only.
+        # Before any measurement nothing is known of what holds in one quarter only.
         period = float(found.weight @ found.scales[:, 2] ** 2) if self.measurements else self.scales.period**2
-        return Belief(*found.covariances(), period * unit**2)
+        return Belief(found, period * unit**2)
 
     def _uplift(self, mean: Floats) -> Floats:
         """Uplift of each account in each tier, shape (N, M)."""
@@ -139,16 +144,17 @@ class Learner:
         segments = len(self.labels)
         parts = comparisons(planned, self.planner, belief, expected, variance, self.segment, segments)
         sizes = [0] * len(parts)
+        if np.isnan(self.reach):
+            self.reach = reach(parts, belief, segments)
         if left > 1 and parts:
-            values, vectors = np.linalg.eigh(belief.covariance)
-            root = vectors * np.sqrt(np.maximum(values, 0.0))
             plans = [planned]
-            for draw in standard_normals(rng, PLANS, len(self.cells))[:PLANS] @ root.T:
-                plans.append(self.planner.quick(self._uplift(belief.mean + draw) * expected[:, None]))
+            for draw in belief.posterior.draw(PLANS, rng):
+                plans.append(self.planner.quick(self._uplift(draw) * expected[:, None]))
             use = np.array([self._use(plan, expected) for plan in plans])
             cost = np.array([self.planner.cost[plan[plan >= 0]].sum() for plan in plans])
             normal = standard_normals(rng, DRAWS, len(self.cells))
-            sizes = best_sizes(Worth(belief, use, cost, normal), parts, left, segments)
+            worth = Worth(belief, use, cost, belief.posterior.draw(len(normal), rng), normal)
+            sizes = best_sizes(worth, parts, left, segments)
         value = self._uplift(belief.mean) * expected[:, None]
         return drawn(parts, sizes, planned, self.planner, value, rng)
 
@@ -158,8 +164,8 @@ class Learner:
         cell = plan[at] * len(self.labels) + self.segment[at]
         return np.asarray(np.bincount(cell, weights=expected[at], minlength=len(self.cells)), dtype=np.float64)
 
-    def _learn(self, lots: Lots, margin: Floats, expected: Floats, number: int) -> None:
-        """Measure the quarter."""
+    def _learn(self, lots: Lots, margin: Floats, expected: Floats, likely: Floats, number: int) -> None:
+        """Measure the quarter; `likely` is what was expected with the programme, about which giants are moderated."""
         at = lots.account
         if not len(at):
             return
@@ -168,7 +174,7 @@ class Learner:
         seen = pd.DataFrame(
             {"account_id": self.world.ids[at], "tier": names[lots.upper], "against": names[lots.lower],
              "arm": np.where(lots.treated, "treatment", "control"), "expected": expected[at],
-             "margin": self.noise.moderate(expected[at], margin[at]),
+             "margin": self.noise.moderate(likely[at], margin[at]),
              "variance": np.maximum(variance, 1e-9), "segment": self.world.segment[at]}
         )  # fmt: skip
         self.measurements += measure_tiers(seen, experiment=f"quarter {number}", period=f"Q{number}")

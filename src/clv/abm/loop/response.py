@@ -14,7 +14,7 @@ from clv.abm.loop.evidence import Measurement, checked_evidence, evidence_table,
 from clv.abm.loop.shrinkage import Floats, Posterior, Scales, posterior
 from clv.abm.wording import listed
 from clv.errors import SettingsError
-from clv.result import Result
+from clv.result import Result, signed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,7 +31,8 @@ class Response(Result):
     table : pandas.DataFrame
         One row a cell: tier, segment (empty: the tier as a whole, and any segment that is not listed), assumed,
         prior_mean, prior_sd, prior_lower, prior_upper, mean, sd, lower, upper, learnt (share of the prior variance
-        that measurements took away), measurements (of the tier), evidence (assumed or measured).
+        that measurements took away; of an effect now believed to be larger, in proportion to it), measurements (of the
+        tier), evidence (assumed or measured).
     assumed : dict of str to float
         Tier -> the study's own assumption.
     segments : tuple of str
@@ -102,8 +103,8 @@ def response_prior(
     segments : iterable of str
         Segments that may respond differently.
     scales : Scales, optional
-        How much to doubt the assumptions; by default an assumption may be off by some 70 % of itself (a standard
-        deviation), in equal parts shared with all tiers and the tier's own.
+        How much to doubt the assumptions; by default all of them may be off by a common factor of standard
+        deviation 0.5, and each tier by another 20 % of its own.
     confidence : float
         Of the intervals.
 
@@ -149,8 +150,9 @@ def update_response(response: Response, measurements: Iterable[Measurement]) -> 
 
     Notes
     -----
-    Normal-normal with estimated scales (`clv.abm.loop.shrinkage`). It assumes that measurements are unbiased, that
-    their errors are normal and independent of one another, and that tiers, segments and periods deviate exchangeably.
+    Normal given a common factor and the scales, which are integrated out (`clv.abm.loop.shrinkage`). It assumes that
+    measurements are unbiased, that their errors are normal and independent of one another, and that tiers, segments and
+    periods deviate exchangeably.
     A measurement of a whole tier says nothing of how its segments differ.
     """
     new = tuple(measurements)
@@ -199,7 +201,9 @@ def _response(
         table[f"{lead}mean"], table[f"{lead}sd"] = of.moments()
         for end, level in (("lower", (1 - confidence) / 2), ("upper", (1 + confidence) / 2)):
             table[f"{lead}{end}"] = of.quantile(level)
-    table["learnt"] = (1 - (table["sd"] / table["prior_sd"].where(table["prior_sd"] > 0)) ** 2).fillna(0.0)
+    # Doubt is in proportion: of an effect that shows to be twice as large, the same sd is half of the doubt.
+    grown = (table["mean"] / table["prior_mean"].where(table["prior_mean"] > 0)).clip(lower=1.0).fillna(1.0)
+    table["learnt"] = (1 - (table["sd"] / grown / table["prior_sd"].where(table["prior_sd"] > 0)) ** 2).fillna(0.0)
     count = pd.Series([t for m in measurements for t in (m.tier, m.against) if t], dtype=object).value_counts()
     table["measurements"] = [int(count.get(tier, 0)) for tier, _ in cells]
     table["evidence"] = np.where(table["measurements"] > 0, "measured", "assumed")
@@ -212,19 +216,23 @@ def _response(
 def _text(response: Response) -> str:
     whole = response.table[response.table["segment"] == ""]
     if not response.measurements:
-        parts = [f"{row.tier} adds {row.assumed:+.1%} ({row.lower:+.1%} to {row.upper:+.1%})"
+        parts = [f"{row.tier} adds {_share(row.assumed)} ({_share(row.lower)} to {_share(row.upper)})"
                  for row in tuples(whole)]  # fmt: skip
         return f"Assumed, not measured: {listed(parts)} of an account's margin."
     said = []
     for row in tuples(whole):
         if row.evidence == "measured":
             times = f"{row.measurements} measurement{'s' if row.measurements > 1 else ''}"
-            how = f"assumed {row.assumed:+.1%}; {times} took away {max(0.0, row.learnt):.0%} of the doubt"
+            how = f"assumed {_share(row.assumed)}; {times} took away {max(0.0, row.learnt):.0%} of the doubt"
         else:
-            how = f"assumed {row.assumed:+.1%}; not measured, moved by what other tiers showed"
-        said.append(f"{row.tier} adds {row.mean:+.1%} ({row.lower:+.1%} to {row.upper:+.1%}; {how})")
+            how = f"assumed {_share(row.assumed)}; not measured, moved by what other tiers showed"
+        said.append(f"{row.tier} adds {_share(row.mean)} ({_share(row.lower)} to {_share(row.upper)}; {how})")
     experiments = len({m.experiment for m in response.measurements})
     return (
         f"After {experiments} experiment{'s' if experiments > 1 else ''}: {'; '.join(said)}."
         f" Intervals hold {response.confidence:.0%}."
     )
+
+
+def _share(uplift: float) -> str:
+    return signed(uplift, ".1%")

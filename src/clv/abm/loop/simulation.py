@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from clv.data.settings import Tier
     from clv.data.simulate import Universe
 
-#: doubt of the assumptions: management errs by some half about all tiers alike, and less about one beside the others.
-DOUBT = Scales(common=0.5, tier=0.2, segment=0.1)
 POLICIES: tuple[Policy, ...] = ("oracle", "told", "measured", "fixed", "rank and cut")
 
 
@@ -47,11 +45,15 @@ class LoopSimulation(Result):
         mean over universes), against_se, universes_better (in how many "measured" brought more).
     response : Response or None
         What "measured" believed at the end, in the first universe.
+    reach : float
+        Standard error with which the largest lots of the first quarter would show how many times as large as believed
+        all effects are, median over universes; NaN without "measured".
     """
 
     runs: pd.DataFrame = field(repr=False)
     totals: pd.DataFrame
     response: Response | None
+    reach: float
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the regret by quarter."""
@@ -72,7 +74,7 @@ def simulate_loop(
     belief_error: float = 0.0,
     optimism: float | None = None,
     scales: Scales | None = None,
-    start: Literal["assumptions", "programme"] = "assumptions",
+    start: Literal["assumptions", "programme"] = "programme",
     seed: int = 0,
 ) -> LoopSimulation:
     """Allocate, let the lot decide where it pays, live, measure, learn and allocate again, where the truth is known.
@@ -99,10 +101,10 @@ def simulate_loop(
     optimism : float, optional
         It assumes so many times the true uplift of every tier (and errs about that by `belief_error`).
     scales : Scales, optional
-        Doubt about the assumptions; by default `DOUBT`.
+        Doubt about the assumptions; by default that of `clv.response_prior`.
     start : {"assumptions", "programme"}
-        Whether "measured" begins with the assumptions alone, or with what the universe's own last programme showed
-        against its controls.
+        Whether "measured" begins with what the universe's own last programme showed against its controls, as a study
+        does that has had one, or with the assumptions alone.
     seed : int
 
     Returns
@@ -131,6 +133,7 @@ def simulate_loop(
     names: tuple[Policy, ...] = tuple(dict.fromkeys(("oracle", *policies)))
     lived: list[tuple] = []
     learnt: Response | None = None
+    reaches = [float("nan")]
     for number, universe in enumerate(every):
         rng = np.random.default_rng(np.random.SeedSequence([seed, number]))
         world = World.of(universe, tiers, segment=segment)
@@ -139,7 +142,7 @@ def simulate_loop(
         shown = [] if start == "assumptions" else past_programme(universe, margin=world.margin, segment=segment)
         planner = Planner(world.ids, assumed, means)
         for policy, own in zip(names, rng.spawn(len(names)), strict=True):
-            learner = Learner.begin(policy, world, assumed, planner, scales or DOUBT, quarters)
+            learner = Learner.begin(policy, world, assumed, planner, scales or Scales(), quarters)
             if policy == "measured":
                 learner.measurements += shown
             planned = given = np.empty(0, dtype=np.int64)
@@ -150,11 +153,18 @@ def simulate_loop(
                 lived.append((number, policy, quarter, _net(world, given, planner.cost),
                               _net(world, planned, planner.cost), int((given >= 0).sum()),
                               int((given != planned).sum())))  # fmt: skip
-            if policy == "measured" and learnt is None:
-                learnt = learner.response
+            if policy == "measured":
+                learnt = learner.response if learnt is None else learnt
+                reaches.append(learner.reach)
     runs = pd.DataFrame(lived, columns=["universe", "policy", "quarter", "net", "planned", "treated", "exchanged"])
     table, totals = _by_quarter(runs, names), _totals(runs, names)
-    return replace(LoopSimulation(table, "", runs, totals, learnt), text=_text(table, totals, len(every)))
+    text = _text(table, totals, len(every))
+    return LoopSimulation(table, text, runs, totals, learnt, _middle(reaches))
+
+
+def _middle(reaches: Sequence[float]) -> float:
+    known = [one for one in reaches if not np.isnan(one)]
+    return float(np.median(known)) if known else float("nan")
 
 
 def _net(world: World, tier: np.ndarray, cost: np.ndarray) -> float:

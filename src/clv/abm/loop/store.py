@@ -16,7 +16,9 @@ from clv.abm.loop.shrinkage import Scales
 from clv.errors import DataError
 
 SCHEMA = "clv.response"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+#: versions whose prior and measurements mean the same; their posterior followed from another model.
+_EARLIER = (1,)
 _ROUND = 10
 
 
@@ -53,6 +55,9 @@ def save_response(response: Response, path: str | Path) -> Path:
 def load_response(path: str | Path) -> Response:
     """Read what `save_response` wrote, and check it: schema, hash, and the posterior, which is computed anew.
 
+    Of a file of schema version 1 the measurements are kept and the posterior is not: there the part that all tiers
+    share was normal.
+
     Raises
     ------
     DataError
@@ -68,7 +73,7 @@ def load_response(path: str | Path) -> Response:
         raise DataError("is no JSON.", table=name, mend="Write it with save_response().") from fault
     if not isinstance(document, dict) or document.get("schema") != SCHEMA:
         raise DataError("holds no response parameters.", table=name, mend="Give a file of save_response().")
-    if document.get("schema_version") != SCHEMA_VERSION:
+    if document.get("schema_version") not in (*_EARLIER, SCHEMA_VERSION):
         raise DataError(
             f"has schema version {document.get('schema_version')!r}; this clv reads {SCHEMA_VERSION}.",
             table=name, column="schema_version", mend="Use the clv that wrote it, or a newer one.",
@@ -82,6 +87,8 @@ def load_response(path: str | Path) -> Response:
             "was changed after it was written: the hash of its inputs differs.",
             table=name, column="inputs_sha256", mend="Make it anew from the experiments.",
         )  # fmt: skip
+    if document["schema_version"] in _EARLIER:
+        return response
     stored = np.array([[row["mean"], row["sd"]] for row in document["posterior"]])
     if stored.shape != (len(response.table), 2) or not np.allclose(
         stored, response.table[["mean", "sd"]], rtol=1e-6, atol=1e-8

@@ -13,7 +13,7 @@ from clv.abm.loop.evidence import tuples
 from clv.abm.loop.simulation import simulate_loop
 from clv.data.simulate import draw
 from clv.errors import SettingsError
-from clv.result import Result
+from clv.result import Result, signed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,18 +38,25 @@ class Situation:
 
     Attributes
     ----------
-    times : float
-        Stated uplift of every tier, times this.
+    times : float or sequence of float
+        Stated uplift of every tier, times this; a sequence has a number for each tier.
     money : float
         Stated budget and hours, times this.
+    error : float
+        If above 0, management assumes each tier's true uplift times exp(N(0, `error`²)) in place of the stated one.
+    size : int
+        Books have so many times as many accounts, with budget, hours and limits in proportion.
     """
 
-    times: float = 1.0
+    times: float | Sequence[float] = 1.0
     money: float = 1.0
+    error: float = 0.0
+    size: int = 1
 
 
 SITUATIONS: Mapping[str, Situation] = {
     "effects as the study assumes": Situation(),
+    "effects assumed 2.5 times too low, a book five times as large": Situation(0.4, size=5),
     "effects assumed 2.5 times too high, money for all": Situation(2.5, 4.0),
 }
 
@@ -67,11 +74,15 @@ class LoopStudy(Result):
     curves : pandas.DataFrame
         situation, policy, quarter, regret_share, regret_share_se.
     universes, quarters : int
+    reach : dict of str to float
+        Situation -> standard error with which the largest lots of the first quarter would show how many times as large
+        as believed all effects are (see `clv.simulate_loop`).
     """
 
     curves: pd.DataFrame
     universes: int
     quarters: int
+    reach: dict[str, float]
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw what is lost against the oracle by quarter, a panel a situation."""
@@ -103,7 +114,8 @@ def study_loop(
         How many to draw, of `accounts` each, or those that are given.
     quarters : int
     situations : mapping of str to Situation, optional
-        Name -> situation; by default `SITUATIONS`. With more money a limit on the accounts of a tier is lifted.
+        Name -> situation; by default `SITUATIONS`. With more money a limit on the accounts of a tier is lifted. Books
+        that are given have the size that they have.
     accounts : int
     seed : int
 
@@ -114,20 +126,18 @@ def study_loop(
     asked = SITUATIONS if situations is None else situations
     if not asked:
         raise SettingsError("there is no situation.", mend="Give at least one.")
-    if isinstance(universes, int):
-        if universes < 1:
-            raise SettingsError(f"universes = {universes}.", mend="Give 1 or more.")
-        every = [draw(accounts=accounts, seed=seed + 1 + k) for k in range(universes)]
-    else:
-        every = list(universes)
-    rows, curves = [], []
+    if isinstance(universes, int) and universes < 1:
+        raise SettingsError(f"universes = {universes}.", mend="Give 1 or more.")
+    rows, curves, reach = [], [], {}
     for name, one in asked.items():
-        changed = {"at_most": None} if one.money > 1 else {}
-        assumed = [tier.model_copy(update={"uplift": tier.uplift * one.times, **changed}) for tier in tiers]
+        every = _books(universes, accounts, one.size, seed, name)
+        assumed = _assumed(tiers, one, name)
+        means = one.money * one.size
         found = simulate_loop(
-            every, assumed, budget=None if budget is None else budget * one.money,
-            hours=None if hours is None else hours * one.money, quarters=quarters, seed=seed,
+            every, assumed, budget=None if budget is None else budget * means,
+            hours=None if hours is None else hours * means, quarters=quarters, belief_error=one.error, seed=seed,
         )  # fmt: skip
+        reach[name] = found.reach
         nets = found.runs.pivot_table(index="universe", columns="policy", values="net", aggfunc="sum")
         best = nets["oracle"].to_numpy()
         by_quarter = found.table.set_index(["policy", "quarter"])["share"]
@@ -143,20 +153,49 @@ def study_loop(
     columns = ["situation", "policy", "who", "share", "first", "last", "behind", "behind_se", "worse"]
     table = pd.DataFrame(rows, columns=columns)
     shown = ["situation", "policy", "quarter", "regret_share", "regret_share_se"]
-    text = _text(table, len(every), quarters)
-    return LoopStudy(table, text, pd.concat(curves, ignore_index=True)[shown], len(every), quarters)
+    books = universes if isinstance(universes, int) else len(universes)
+    text = _text(table, reach, books, quarters)
+    return LoopStudy(table, text, pd.concat(curves, ignore_index=True)[shown], books, quarters, reach)
 
 
-def _text(table: pd.DataFrame, universes: int, quarters: int) -> str:
+def _books(universes: int | Sequence[Universe], accounts: int, size: int, seed: int, name: str) -> Sequence[Universe]:
+    """Draw books of a situation's size, or take those that are given."""
+    if size < 1:
+        raise SettingsError(f"{name!r} has size = {size}.", mend="Give 1 or more.")
+    if not isinstance(universes, int):
+        return universes
+    return [draw(accounts=accounts * size, seed=seed + 1 + k) for k in range(universes)]
+
+
+def _assumed(tiers: Sequence[Tier], one: Situation, name: str) -> list[Tier]:
+    """Tiers as management believes in them, with the limits of a book of this size."""
+    times = [one.times] * len(tiers) if isinstance(one.times, float | int) else list(one.times)
+    if len(times) != len(tiers):
+        raise SettingsError(
+            f"{name!r} has {len(times)} times for {len(tiers)} tiers.", mend="Give one number, or one for each tier."
+        )
+    return [
+        tier.model_copy(
+            update={
+                "uplift": tier.uplift * k,
+                "at_least": one.size * tier.at_least,
+                "at_most": None if tier.at_most is None or one.money > 1 else one.size * tier.at_most,
+            }
+        )
+        for tier, k in zip(tiers, times, strict=True)
+    ]
+
+
+def _text(table: pd.DataFrame, reach: Mapping[str, float], universes: int, quarters: int) -> str:
     from scipy.stats import t
 
     said = []
     # 90 % intervals from few books: Student's.
-    reach = float(t.ppf(0.95, universes - 1)) if universes > 1 else float("nan")
+    wide = float(t.ppf(0.95, universes - 1)) if universes > 1 else float("nan")
     for name in dict.fromkeys(table["situation"].astype(str)):
         by = {str(row.policy): row for row in tuples(table[table["situation"] == name])}
         ours, fixed = by["measured"], by["fixed"]
-        apart, error = -float(fixed.behind), reach * float(fixed.behind_se)
+        apart, error = -float(fixed.behind), wide * float(fixed.behind_se)
         if abs(apart) < MATTERS:
             verdict = "measuring makes no difference that matters"
         elif error > 0 and abs(apart) > error:
@@ -164,14 +203,23 @@ def _text(table: pd.DataFrame, universes: int, quarters: int) -> str:
         else:
             verdict = f"measuring brought {'more' if apart > 0 else 'less'}, but books differ"
         give = f" ± {100 * error:.1f}" if error > 0 else ""
+        points = signed(round(100 * apart, 1) + 0.0, ".1f") + give
         said.append(
             f"{name[0].upper()}{name[1:]}: {verdict}. Who measures gets {ours.share:.0%} of the best "
             f"possible return over {quarters} quarters ({ours.first:.0%} in the first, {ours.last:.0%} in the "
-            f"last), who never measures {fixed.share:.0%}: {round(100 * apart, 1) + 0.0:+.1f}{give} points, more in "
+            f"last), who never measures {fixed.share:.0%}: {points} points, more in "
             f"{fixed.worse} of {universes}. Who takes the best accounts first gets "
             f"{by['rank and cut'].share:.0%}; who knew the tiers' true effect would get "
             f"{by['told'].share:.0%}."
         )
     books = "one made-up book" if universes == 1 else f"{universes} made-up books"
     about = "; intervals hold 90%" if universes > 1 else ""
+    first = next(iter(reach.values()))
+    if np.isfinite(first):
+        said.append(
+            "What can be learnt is limited by luck: the largest lots that a first plan allows tell in one quarter how "
+            f"many times as large as believed effects are with a standard error of {first:.1f}, in {quarters} quarters "
+            f"with one of {first / quarters**0.5:.2f} at best. A book with ten times as many accounts learns ten times "
+            "as fast."
+        )
     return "\n\n".join([f"Tried out in {books} whose truth is known, quarter by quarter{about}.", *said])

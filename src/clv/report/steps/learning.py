@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from clv.abm.loop.study import LoopStudy
 
 #: books that a report tries the loop out in: as many as a reader waits for.
-_BOOKS = 3
+_BOOKS = 4
 
 
 class LearningSteps(ReturnSteps):
@@ -27,11 +27,12 @@ class LearningSteps(ReturnSteps):
                 "These are real data: what each tier truly adds is not known, so that no plan can be scored against it."
             )
         from clv.abm.loop.study import study_loop
-        from clv.errors import ClvError
 
         # Hours of roles are counted together: the books know no roles.
         hours = sum(settings.hours.values()) if isinstance(settings.hours, dict) else settings.hours
-        try:
-            return study_loop(settings.tiers, budget=settings.budget, hours=hours, universes=_BOOKS, seed=settings.seed)
-        except ClvError as error:
-            return Missing.because(f"The loop cannot be tried out with these tiers: {error.message}")
+        return self._told(
+            "The loop cannot be tried out with these tiers",
+            lambda: study_loop(
+                settings.tiers, budget=settings.budget, hours=hours, universes=_BOOKS, seed=settings.seed
+            ),
+        )
