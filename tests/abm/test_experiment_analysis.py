@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 import clv
+from clv.abm.experiments.analysis_text import between, quantity
 from clv.abm.experiments.registration import Registration
 from clv.errors import DataError, SettingsError
 
@@ -276,7 +277,7 @@ def test_what_is_refused():
     refused(lambda d: d.assign(margin=np.inf), "is infinite")
     refused(lambda d: d.iloc[:0], "has no rows")
     refused(lambda d: d.assign(start="2025-02-01", measured_from="2025-01-01"), "measured before the treatment began")
-    refused(lambda d: d.assign(tier=np.where(d["arm"] == "control", "a", "b")), "has no", by="tier")
+    refused(lambda d: d.assign(tier=np.where(d["arm"] == "control", "a", "b")), "a has 0 accounts in treat", by="tier")
     refused(lambda d: d.assign(manager="m"), "randomised as a whole", cluster="manager")
     refused(lambda d: d.assign(b=d.index, c=d["arm"]), "lies in 20 blocks", block="b", cluster="c")
     refused(lambda d: d.assign(margin=d["margin"] - 9), "no meaning", effect_model="multiplicative")
@@ -286,7 +287,7 @@ def test_what_is_refused():
     refused(lambda d: d, "is not known", inference="bayes")
     refused(lambda d: d, "too few", permutations=9)
     refused(lambda d: d, "shares are given", shares={"treatment": 1})
-    refused(lambda d: d, "no block holds both", block="account_id")
+    refused(lambda d: d, "nothing can be compared", block="account_id")
 
 
 def test_an_outcome_that_is_the_same_for_all_is_no_result():
@@ -302,3 +303,12 @@ def test_it_draws():
     found = clv.analyse_experiment(tiny, covariates=[])
     assert "too small for an interval" in found.text
     found.plot()
+
+
+def test_a_small_effect_has_no_more_digits_than_its_interval():
+    assert between(-0.10206, 0.0829, "wins", "") == "−0.102 to 0.083"
+    assert quantity(-0.0001691, "wins", "", beside=0.10206) == "0"
+    assert quantity(-0.0001691, "wins", "") == "−0.000169"
+    assert quantity(1234.5, "purchases", "") == "1,234"
+    assert between(-16.97, 2672.97, "margin", "EUR") == "−17 to 2,673 EUR"
+    assert between(2.5, 30, "cycle_time", "") == "2.5 days to 30 days"

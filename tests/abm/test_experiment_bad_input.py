@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,9 @@ import pandas as pd
 import pytest
 
 import clv
+from clv.abm.experiments.programme_check import programme_faults
 from clv.errors import DataError
+from clv.report.checking import check_study
 
 LOOKS = ["m0", "m1"]
 
@@ -132,3 +135,74 @@ def test_a_cost_that_is_missing_is_refused_only_where_a_return_is_asked_for() ->
     assert clv.analyse_experiment(gap, permutations=199).table["effect"].iloc[0] == effect
     without = clv.analyse_experiment(data.drop(columns="cost"), permutations=199)
     assert without.table["effect"].iloc[0] == effect
+
+
+def programme() -> pd.DataFrame:
+    arm = np.array(["treatment", "control"])[np.arange(40) % 2]
+    return pd.DataFrame(
+        {
+            "account_id": [f"A{i:02d}" for i in range(40)], "tier": np.where(np.arange(40) < 8, "1:1", "1:few"),
+            "arm": arm, "start": pd.Timestamp("2025-03-03"), "cost": np.where(arm == "treatment", 5.0, 0.0),
+        }
+    )  # fmt: skip
+
+
+def without(frame: pd.DataFrame, rows: pd.Series) -> pd.DataFrame:
+    return frame[~rows]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda d: d[d["arm"] == "treatment"], "The programme has no control:"),
+        (lambda d: d[d["arm"] == "control"], "The programme has no treated account:"),
+        (
+            lambda d: without(d, (d["tier"] == "1:1") & (d["arm"] == "control") & (d.index > 1)),
+            "1:1 (1 control, 4 treated)",
+        ),
+        (lambda d: pd.concat([d, d.head(1).assign(arm="control")]), "1 account is there in both arms."),
+        (lambda d: pd.concat([d, d.head(2)]), "2 accounts are there more than once."),
+        (
+            lambda d: d.assign(start=pd.Timestamp("2026-03-03")),
+            "40 accounts start after 2025-12-31, the last day known",
+        ),
+        (lambda d: d.assign(cost=5.0), "20 of 20 accounts in control had money or hours spent on them"),
+        (lambda d: d.assign(cost=d["cost"].where(d.index != 2)), "spent on 1 of 20 treated accounts is not known"),
+        (lambda d: d.drop(columns="cost"), "spent on 20 of 20 treated accounts is not known"),
+    ],
+)
+def test_what_a_programme_cannot_show_is_said_before_it_is_measured(
+    spoil: Callable[[pd.DataFrame], pd.DataFrame], said: str
+) -> None:
+    assert programme_faults(programme(), as_of=pd.Timestamp("2025-12-31")) == []
+    found = programme_faults(spoil(programme()), as_of=pd.Timestamp("2025-12-31"))
+    assert any(said in one for one in found), found
+
+
+def test_programmes_are_judged_one_by_one_and_costs_may_stand_elsewhere() -> None:
+    two = pd.concat(
+        [programme().assign(programme="A"), programme().assign(programme="B", arm="treatment", cost=np.nan)]
+    )
+    found = programme_faults(two, as_of=pd.Timestamp("2025-12-31"), costs=True)
+    assert found == ["B has no control: what it changed cannot be told from a lot."]
+
+
+def test_clv_check_says_what_a_programme_lacks(tmp_path: Path) -> None:
+    bought = pd.DataFrame({"account_id": [f"A{i:02d}" for i in range(40)], "date": "2025-05-01", "amount": 10.0})
+    bought.to_csv(tmp_path / "transactions.csv", index=False)
+    programme().assign(arm="treatment").to_csv(tmp_path / "programmes.csv", index=False)
+    (tmp_path / "study.yml").write_text(
+        "name: small\ntitle: Small\ncurrency: EUR\ntables:\n  transactions: {path: transactions.csv}\n"
+        "  programmes: {path: programmes.csv}\n",
+        encoding="utf-8",
+    )
+    checked = check_study(str(tmp_path))
+    assert not checked.faults
+    assert checked.text.endswith("to mind:\n- The programme has no control: what it changed cannot be told from a lot.")
+
+
+def test_deals_whose_end_is_not_known_are_left_out() -> None:
+    bought = pd.DataFrame({"account_id": ["A00"], "date": pd.to_datetime(["2025-05-01"]), "amount": [10.0]})
+    deals = pd.DataFrame({"account_id": ["A00"], "created": pd.to_datetime(["2025-04-01"])})
+    found = clv.experiment_outcomes(programme(), bought, opportunities=deals)
+    assert "wins" not in found

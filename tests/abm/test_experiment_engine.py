@@ -79,6 +79,29 @@ def test_pairs_are_the_paired_t_test():
     assert fit.effect[0] / fit.se[0] == pytest.approx(paired.statistic)
 
 
+def test_a_few_small_blocks_do_not_hide_what_the_large_ones_show():
+    """Two strata of 100 and 60 accounts and one of three, of which only one is treated."""
+    rng = np.random.default_rng(12)
+    found, held = [], 0
+    for _ in range(300):
+        z, block = blocks_of(rng, [100, 60, 3], [50, 30, 1])
+        comparison = Comparison.of(z, block=block)
+        y = rng.normal(size=163) + 0.5 * block + 0.6 * z
+        fit = estimate(comparison, y[comparison.order][:, None])
+        found.append((fit.effect[0], fit.se[0], fit.dof))
+        held += abs(fit.effect[0] - 0.6) <= stats.t.ppf(0.975, fit.dof) * fit.se[0]
+    effect, se, dof = np.array(found).T
+    assert dof.min() > 100
+    assert se.max() < 1.7 * se.min()
+    assert np.sqrt((se**2).mean()) == pytest.approx(effect.std(ddof=1), rel=0.12)
+    assert held / 300 == pytest.approx(0.95, abs=0.035)
+    z, block = blocks_of(rng, [100, 60, 3], [50, 30, 1])
+    comparison = Comparison.of(z, block=block)
+    y = (rng.normal(size=163) + 0.6 * z)[comparison.order]
+    said = Draws(comparison, draws=399, rng=rng).analyse(y, confidence=0.95)
+    assert said.upper - said.lower < 0.8
+
+
 def test_strata_are_weighted_with_their_accounts_whatever_share_was_treated():
     rng = np.random.default_rng(5)
     z, block = blocks_of(rng, [12, 30, 8], [3, 20, 4])
@@ -107,6 +130,8 @@ def shaped(shape, adjustment, rng):
     elif shape == "clusters in strata":
         cluster = np.repeat(np.arange(40), 3)
         z, block = (part[cluster] for part in blocks_of(rng, [10] * 4, [4] * 4))
+    elif shape == "pairs and strata":
+        z, block = blocks_of(rng, [2, 20, 3, 2, 15, 2, 3, 2], [1, 8, 2, 1, 9, 1, 1, 1])
     else:
         size, t = {"strata": (9, 4), "pairs": (2, 1), "triplets": (3, 2)}[shape]
         z, block = blocks_of(rng, [size] * 20, [t] * 20)
@@ -116,7 +141,7 @@ def shaped(shape, adjustment, rng):
     return comparison, y[comparison.order]
 
 
-DESIGNS = ["complete", "strata", "pairs", "triplets", "clusters", "clusters in strata"]
+DESIGNS = ["complete", "strata", "pairs", "triplets", "pairs and strata", "clusters", "clusters in strata"]
 
 
 @pytest.mark.parametrize("adjustment", ["none", "cuped", "lin"])
@@ -174,11 +199,9 @@ def test_sums_alone_hold_outcomes_of_very_different_size():
 def test_counts_give_the_same_bootstrap_as_copies(adjustment, shape):
     rng = np.random.default_rng(8)
     comparison, y = shaped(shape, adjustment, rng)
-    unit = comparison.block if comparison.small_blocks else comparison.cluster
-    firsts = np.flatnonzero(np.diff(unit, prepend=-1))
-    strata = np.zeros(len(firsts), dtype=int)
-    if not comparison.small_blocks:
-        strata = comparison.block[firsts] * 2 + comparison.treated[firsts]
+    firsts, small = comparison.firsts, comparison.small[comparison.block]
+    unit = np.repeat(np.arange(len(firsts)), np.diff(np.append(firsts, len(y))))
+    strata = np.where(small, -1, comparison.block * 2 + comparison.treated)[firsts]
     drawn = resampled_counts(strata, samples=4, rng=rng)
     for stratum in np.unique(strata):
         assert (drawn[:, strata == stratum].sum(axis=1) == (strata == stratum).sum()).all()
@@ -186,9 +209,10 @@ def test_counts_give_the_same_bootstrap_as_copies(adjustment, shape):
     for counts, effect in zip(drawn[:, unit].astype(int), effects, strict=True):
         rows = np.repeat(np.arange(len(counts)), counts)
         copy = unit[rows] * 1000 + np.concatenate([np.arange(k) for k in counts])
+        # A small block that is drawn twice is two blocks; elsewhere units are drawn within their block.
         one = Comparison.of(
-            comparison.treated[rows], block=copy if comparison.small_blocks else comparison.block[rows],
-            cluster=None if comparison.small_blocks else copy, covariates=comparison.covariates[rows],
+            comparison.treated[rows], block=np.where(small[rows], copy, -1 - comparison.block[rows]),
+            cluster=copy * 1000 + np.where(small[rows], rows, 0), covariates=comparison.covariates[rows],
             adjustment=adjustment,
         )  # fmt: skip
         np.testing.assert_allclose(effect, estimate(one, y[rows][one.order]).effect, atol=1e-9)

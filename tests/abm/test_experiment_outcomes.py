@@ -56,7 +56,7 @@ def test_short_windows_are_told():
             "outcome": ["won", "lost", "won", "won"],
         }
     )
-    found = clv.experiment_outcomes(programmes, lines, opportunities=deals, window=10)
+    found = clv.experiment_outcomes(programmes, lines, opportunities=deals, window=10, follow=7)
     notes = " ".join(found.attrs["clv"]["notes"])
     assert "nothing is worth measuring before a month" in notes
     assert "short against a sales cycle of 14 days" in notes
@@ -70,8 +70,67 @@ def test_short_windows_are_told():
     assert "Only 10 days have passed" in clv.analyse_experiment(two, covariates=[]).text
 
 
+def test_deals_that_began_in_the_days_left_out_are_of_the_programme():
+    """A lag leaves out what is won in it, not what is opened in it and won later."""
+    programmes, lines = tables()
+    deals = pd.DataFrame(
+        {
+            "account_id": ["a", "a", "b", "a"],
+            "created": pd.to_datetime(["2025-01-11", "2025-01-12", "2025-01-12", "2025-01-10"]),
+            "closed": pd.to_datetime(["2025-01-13", "2025-01-20", None, "2025-01-20"]),
+            "outcome": ["won", "won", "open", "won"],
+        }
+    )
+    found = clv.experiment_outcomes(programmes, lines, opportunities=deals, window=6, lag=5).set_index("account_id")
+    assert found["wins"].tolist() == [1, 0, 0]
+    # Watched for half of eleven days, of which the last one is the 21st.
+    assert found.loc["a", "win_rate"] == 0.5
+    assert found.loc["a", "cycle_time"] == 2
+    assert found.loc["b", "win_rate"] == 0
+    assert np.isnan(found.loc["b", "cycle_time"])
+    with pytest.raises(SettingsError, match="Watch deals for fewer days"):
+        clv.experiment_outcomes(programmes, lines, opportunities=deals, window=6, follow=6)
+
+
+def test_deals_still_open_bend_neither_win_rate_nor_cycle_time():
+    """Half of the accounts open more deals late, of the same fate: counting what is decided, they would win fewer,
+    and sooner."""
+    rng = np.random.default_rng(5)
+    start, rows = pd.Timestamp("2025-01-01"), []
+    for i in range(3000):
+        opened = rng.uniform(0, 180, 2)
+        if i % 2:
+            opened = np.append(opened, rng.uniform(90, 180, 3))
+        won = rng.random(len(opened)) < 0.3
+        days = np.where(won, rng.gamma(4, 20, len(opened)), rng.gamma(2, 20, len(opened)))
+        created = start + pd.to_timedelta(opened, "D")
+        closed = created + pd.to_timedelta(days, "D")
+        known = closed < start + pd.Timedelta(days=180)
+        fate = np.where(known, np.where(won, "won", "lost"), "open")
+        rows.append(pd.DataFrame({"account_id": f"A{i:04d}", "created": created, "closed": closed.where(known),
+                                  "outcome": fate}))  # fmt: skip
+    deals = pd.concat(rows, ignore_index=True)
+    programmes = pd.DataFrame({"account_id": [f"A{i:04d}" for i in range(3000)], "start": start})
+    programmes["arm"] = np.where(np.arange(3000) % 2, "treatment", "control")
+    lines = pd.DataFrame({"account_id": ["A0000"], "date": [start], "amount": [1.0]})
+    data = clv.experiment_outcomes(programmes, lines, opportunities=deals, as_of="2025-06-29")
+    mean, error = (getattr(data.groupby("arm")[["win_rate", "cycle_time"]], how)() for how in ("mean", "sem"))
+    apart = (mean.loc["treatment"] - mean.loc["control"]) / np.sqrt((error**2).sum())
+    assert (apart.abs() < 2.6).all()
+    # As a count of what is decided says it, they are apart.
+    decided = deals[deals["outcome"] != "open"].merge(programmes, on="account_id", validate="m:1")
+    days = (decided["closed"] - decided["created"]).dt.days[decided["outcome"] == "won"].groupby(decided["arm"])
+    gap = days.mean()["treatment"] - days.mean()["control"]
+    assert gap < -4 * np.sqrt((days.sem() ** 2).sum())
+
+
 def test_what_is_refused():
     programmes, lines = tables()
+    both = pd.concat([programmes, programmes.head(1).assign(arm="control")])
+    with pytest.raises(DataError, match="'a' is there 2 times, in two arms") as refused:
+        clv.experiment_outcomes(both, lines)
+    assert refused.value.row == 4
+    assert "in the arm it was drawn into" in str(refused.value.mend)
     with pytest.raises(DataError, match="before the treatment can have worked"):
         clv.experiment_outcomes(programmes.assign(start=pd.Timestamp("2026-01-01")), lines)
     with pytest.raises(SettingsError, match="days have passed"):

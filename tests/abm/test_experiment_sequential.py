@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 import clv
 from clv.abm.experiments.sequential import _limits, _spent
@@ -129,6 +130,57 @@ def test_accounts_that_enter_over_time():
     nobody = data.assign(m2=data["m2"].where(data["arm"] == "control"))
     with pytest.raises(DataError, match="fewer than two accounts of an arm have entered"):
         clv.monitor_experiment(nobody, looks=LOOKS[2:], method="confidence_sequence")
+
+
+def entering(seed, each, looks, sigma=1.0):
+    """So many accounts enter before each look, log-normal with zeros, without any effect."""
+    rng = np.random.default_rng(seed)
+    arm = np.concatenate([rng.permutation(np.arange(each) % 2) for _ in range(looks)])
+    y = np.where(rng.random(len(arm)) < 0.3, 0.0, np.exp(sigma * rng.normal(size=len(arm))))
+    first = np.repeat(np.arange(looks), each)
+    values = np.where(first[:, None] <= np.arange(looks), y[:, None], np.nan)
+    data = pd.DataFrame(values, columns=[f"m{k}" for k in range(looks)])
+    return data.assign(account_id=[f"A{i}" for i in range(len(y))], arm=np.where(arm, "treatment", "control"))
+
+
+def test_a_confidence_sequence_knows_that_few_accounts_tell_their_spread_badly():
+    """By limits of the normal distribution 8 % of courses that begin with two accounts an arm would cross one."""
+    table = clv.monitor_experiment(
+        entering(1, 4, 60), looks=[f"m{k}" for k in (0, 1, 9, 59)], times=[1 / 60, 1 / 30, 1 / 6, 1.0],
+        method="confidence_sequence", covariates=[],
+    ).table  # fmt: skip
+    alpha, n = 0.05, np.array([4, 8, 40, 240])
+    rho2 = (-2 * np.log(alpha) + np.log(-2 * np.log(alpha) + 1)) / 240
+    normal = np.sqrt((n * rho2 + 1) / (n * rho2) * np.log((n * rho2 + 1) / alpha**2))
+    assert table["limit"].to_numpy() == pytest.approx(stats.t.isf(stats.norm.sf(normal), n - 2))
+    assert table["limit"].iloc[0] > 100
+    assert table["limit"].iloc[-1] == pytest.approx(normal[-1], rel=0.04)
+
+
+def test_limits_of_a_confidence_sequence_do_not_hang_on_later_looks():
+    data = entering(1, 10, 6)
+    looks = [f"m{k}" for k in range(6)]
+    one, other = (
+        clv.monitor_experiment(data, looks=looks, times=times, method="confidence_sequence", covariates=[]).table[
+            "limit"
+        ]
+        for times in ([0.1, 0.2, 0.3, 0.4, 0.5, 0.6], [0.1, 0.12, 0.14, 0.3, 0.8, 1.0])
+    )
+    assert one.tolist() == other.tolist()
+
+
+def test_looks_of_a_programme_that_goes_on_for_longer_than_planned():
+    """What was said at the looks that were planned does not change because the programme is not over yet."""
+    programmes = pd.DataFrame({"account_id": ["a", "b"], "arm": ["treatment", "control"]})
+    programmes["start"] = pd.Timestamp("2025-01-01")
+    lines = pd.DataFrame({"account_id": ["a"], "date": pd.to_datetime(["2025-02-01"]), "amount": [10.0]})
+    early, late = (
+        clv.experiment_looks(programmes, lines, every=91, planned=365, as_of=day)
+        for day in ("2025-11-01", "2026-08-01")
+    )
+    assert early.times == late.times[:3] == [91 / 365, 182 / 365, 273 / 365]
+    assert late.looks[-1] == "after 364 days"
+    assert late.running
 
 
 def test_what_is_refused():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.integrate import trapezoid
 from scipy.stats import beta, spearmanr
 
 from clv import ideal_customer_profile
@@ -158,7 +159,7 @@ def test_shrunk_shares_against_a_brute_posterior():
     likelihood = weights * (1 + weights) ** -1.5  # flat in (1 + w)^−½, on a grid even in log w
     for k, n in zip(hits, counts, strict=True):
         dense = beta.pdf(theta, weights[:, None] * mean, weights[:, None] * (1 - mean))
-        likelihood *= np.trapezoid(dense * theta**k * (1 - theta) ** (n - k), theta, axis=1)
+        likelihood *= trapezoid(dense * theta**k * (1 - theta) ** (n - k), theta, axis=1)
     w = rng.choice(weights, 400_000, p=likelihood / likelihood.sum())
     for i in range(3):
         drawn = rng.beta(hits[i] + w * mean, counts[i] - hits[i] + w * (1 - mean))

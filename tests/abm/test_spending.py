@@ -76,6 +76,53 @@ def test_a_programme_without_cost_takes_it_from_the_bookings():
     pd.testing.assert_frame_equal(stated.programmes, PROGRAMME)
 
 
+def test_bookings_on_no_account_fill_no_more_than_known_costs_leave_of_them():
+    lump = pd.DataFrame({"date": ["2025-03-01", "2025-06-01"], "amount": [600.0, 500.0], "kind": "programme"})
+    rows = pd.DataFrame(
+        {"account_id": list("abcdef"), "tier": ["1:1"] * 3 + ["1:many"] * 3, "start": pd.Timestamp("2025-01-06"),
+         "arm": ["treatment"] * 5 + ["control"], "cost": [800.0, np.nan, 100.0, 50.0, np.nan, np.nan]}
+    )  # fmt: skip
+    found = reconcile_costs(lump, rows, as_of="2025-12-31")
+    # 1,100 less the 950 known; a 1:1 account costs 450 where it is known, a 1:many account 50.
+    assert found.programmes["cost"].fillna(-1).tolist() == pytest.approx([800, 135, 100, 50, 15, -1])
+    assert found.programmes["cost"].sum() == pytest.approx(1100)
+    assert (found.filled, found.shared) == (2, 0)
+    assert "the cost of 2 accounts was not given: 150 EUR" in reconcile_costs(lump, rows, currency="EUR").notes[0]
+    # What is booked on accounts of known cost meets that cost, and leaves the rest to others.
+    own = pd.DataFrame({"date": "2025-03-01", "amount": [700.0], "kind": "programme", "account_id": "a"})
+    more = reconcile_costs(pd.concat([lump, own]), rows, as_of="2025-12-31").programmes["cost"]
+    assert more.sum() == pytest.approx(1800)
+    # Nor does what is booked on an account beyond its cost go to others.
+    over = reconcile_costs(pd.concat([lump, own.assign(amount=5000.0)]), rows, as_of="2025-12-31")
+    assert over.programmes["cost"].sum() == pytest.approx(950 + 1100 - 150)
+    # Bookings that known costs use up tell nothing of the others.
+    few = reconcile_costs(lump.iloc[:1], rows, as_of="2025-12-31")
+    pd.testing.assert_series_equal(few.programmes["cost"], rows["cost"])
+    assert few.filled == 0
+    assert "what was spent on 2 accounts of the programme is not known: the table costs does not tell it" in few.notes
+
+
+def test_costs_of_a_programme_that_was_over_use_up_no_later_bookings():
+    lump = pd.DataFrame({"date": ["2025-03-01"], "amount": [100.0], "kind": "programme"})
+    rows = pd.DataFrame(
+        {"account_id": list("abc"), "tier": "1:1", "arm": "treatment", "cost": [90.0, np.nan, np.nan],
+         "start": pd.to_datetime(["2023-01-01", "2025-01-01", "2025-01-01"]),
+         "end": pd.to_datetime(["2023-12-31", None, None])}
+    )  # fmt: skip
+    assert reconcile_costs(lump, rows, as_of="2025-12-31").programmes["cost"].tolist() == [90, 50, 50]
+
+
+def test_two_empty_costs_of_the_sample_get_back_what_they_had():
+    study = clv.load_study("demo")
+    costs, programmes = study.read("costs").table, study.read("programmes").table
+    hidden = programmes.index[(programmes["tier"] == "1:many") & (programmes["cost"] > 0)][:2]
+    gaps = programmes.assign(cost=programmes["cost"].where(~programmes.index.isin(hidden)))
+    found = reconcile_costs(costs, gaps, as_of="2026-01-01")
+    assert found.filled == 2
+    assert found.programmes["cost"].sum() == pytest.approx(programmes["cost"].sum(), abs=0.2)
+    assert found.programmes.loc[hidden, "cost"].sum() == pytest.approx(programmes.loc[hidden, "cost"].sum(), abs=0.2)
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

@@ -13,6 +13,8 @@ import clv
 from clv.abm.experiments.sequential import Monitoring
 from clv.abm.unrandomised import UnrandomisedEvidence
 from clv.data.simulate import draw
+from clv.errors import DataError, SettingsError
+from clv.report.steps.data import reason
 from clv.result import Missing
 
 TIERS = [{"name": "1:1", "cost": 4000, "hours": 60, "uplift": 0.35}, {"name": "1:few", "cost": 800, "uplift": 0.15},
@@ -28,11 +30,13 @@ def tables():
 def study(tables, tmp_path):
     """Write a study with another table of programmes, other settings and without some tables."""
 
-    def write(programmes: pd.DataFrame, *, without: tuple[str, ...] = (), **settings) -> Path:
+    def write(programmes: pd.DataFrame | None, *, without: tuple[str, ...] = (), **settings) -> Path:
         folder = tmp_path / "study"
         folder.mkdir(exist_ok=True)
         kept = {name: table for name, table in tables.items() if name not in ("wallets", "contacts", *without)}
-        kept["programmes"] = programmes
+        kept |= {"programmes": programmes}
+        if programmes is None:
+            del kept["programmes"]
         for name, table in kept.items():
             table.to_csv(folder / f"{name}.csv", index=False)
         document = {
@@ -72,8 +76,7 @@ def spoiled(tables, how: str) -> pd.DataFrame:
         ("no control", (), "no programme with a control group"),
         ("starts later", (), "any outcome would be from before the treatment"),
         ("no cost", ("costs",), "cost is not known"),
-        ("a cost is missing", ("costs",), "is empty for 1 treated"),
-        ("arm of one", (), "cannot be told"),
+        ("a cost is missing", ("costs",), "cannot be told: cost is empty for 1 treated"),
         ("account twice", (), "is there 2 times"),
     ],
 )
@@ -81,12 +84,61 @@ def test_a_return_that_cannot_be_told_says_why(tables, study, how, without, said
     run = clv.open_run(study(spoiled(tables, how), without=without))
     assert isinstance(run.roi, Missing)
     assert said in run.roi.text
+    assert "table '" not in run.roi.text
+    assert "Mend:" not in run.roi.text
     assert run.roi.table.empty
     if how != "a cost is missing" and how != "no cost":
         assert isinstance(run.experiment, Missing)
         assert run.response.version == 0, "nothing is learnt from it"
     assert isinstance(run.monitoring, Missing)
     assert isinstance(run.gains, Missing)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            DataError("is empty for 3 rows.", table="experiment", column="margin_pre", row=2),
+            "margin pre is empty for 3",
+        ),
+        (DataError("there is no such column: why.", table="costs", column="date"), "there is no column 'date': why."),
+        (DataError("has no rows.", table="experiment"), "the table experiment has no rows."),
+        (DataError("all are controls.", table="experiment", column="arm", mend="Give more."), "all are controls."),
+        (DataError("does not hold numbers.", column="a"), "a does not hold numbers."),
+        (SettingsError("x = 3.", mend="Give 2."), "x = 3."),
+    ],
+)
+def test_readers_of_a_page_are_told_the_fault_and_not_its_place(error, said):
+    assert reason(error).startswith(said)
+
+
+def test_an_account_without_a_block_was_drawn_among_all_of_its_tier(tables, study):
+    rows = tables["programmes"]
+    some = rows.assign(block=rows["block"].where(rows["tier"] != "1:many"))
+    run = clv.open_run(study(some))
+    assert set(run.outcomes.loc[run.outcomes["tier"] == "1:many", "block"]) == {"all of 1:many"}
+    mine, full = (clv.open_run(study(one)).experiment.table for one in (some, rows))
+    kept = (full["role"] == "main") & (full["group"] == "1:few")
+    columns = ["accounts", "controls", "effect", "se"]
+    pd.testing.assert_frame_equal(mine.loc[kept, columns], full.loc[kept, columns])
+    none = clv.open_run(study(rows.drop(columns="block")))
+    assert set(none.outcomes["block"]) == {"all of " + tier for tier in rows["tier"]}
+
+
+def test_a_tier_with_one_control_is_in_no_sum_and_its_money_is_said(tables, study):
+    run = clv.open_run(study(spoiled(tables, "arm of one")))
+    assert "1:1" not in set(run.roi.table["group"])
+    spent = tables["programmes"].groupby("tier")["cost"].sum()
+    counted = spent.drop("1:1").sum()
+    first, _, rest = run.verdict.text.partition("\n\n")
+    assert first.startswith(f"Spent: {counted:,.0f} EUR on ")
+    six = int(tables["programmes"].query("tier == '1:1' and arm == 'treatment'").shape[0])
+    assert f"In all {spent.sum():,.0f} EUR went to 63 accounts; {six} of them have no controls" in first
+    assert rest.startswith("How sure")
+    assert any("1:1 has" in says for says in run.experiment_checks["says"])
+    whole = clv.open_run(study(tables["programmes"].drop(columns="block"))).verdict.text
+    assert f"Spent: {spent.sum():,.0f} EUR on 63 accounts" in whole
+    assert "In all" not in whole
 
 
 def test_treated_controls_are_flagged_and_stay_controls(tables, study):
@@ -129,6 +181,41 @@ def test_controls_that_no_lot_has_drawn_are_not_passed_off_as_such(tables, study
     used = run.unrandomised.data
     assert set(used.loc[used["arm"] == "control", "account_id"]) <= drawn
     assert isinstance(run.lesson, Missing)
+
+
+def test_who_was_treated_in_another_programme_is_no_control(tables, study):
+    rows = tables["programmes"]
+    treated = rows[rows["arm"] == "treatment"]
+    first, second = treated.iloc[::2], treated.iloc[1::2]
+    both = pd.concat([first.assign(programme="OLD", start=pd.Timestamp("2024-03-04"), end=pd.Timestamp("2024-09-30")),
+                      second.assign(programme="NEW")])  # fmt: skip
+    run = clv.open_run(study(both.drop(columns="block")))
+    used = run.unrandomised.data
+    assert set(used.loc[used["arm"] == "treatment", "account_id"]) <= set(second["account_id"])
+    assert not set(used.loc[used["arm"] == "control", "account_id"]) & set(first["account_id"])
+    without = both.drop(columns="block")
+    drawn = rows[rows["arm"] == "control"].assign(programme="NEW").drop(columns="block")
+    # Controls that were named, but treated in the programme before.
+    named = pd.concat([without, drawn, drawn.iloc[:5].assign(arm="treatment", programme="OLD",
+                                                             start=pd.Timestamp("2024-03-04"))])  # fmt: skip
+    run = clv.open_run(study(named, programme={"randomised": False}))
+    used = run.unrandomised.data
+    assert not set(used.loc[used["arm"] == "control", "account_id"]) & set(drawn["account_id"].iloc[:5])
+
+
+def test_where_nothing_was_measured_the_plan_is_what_there_is(tables, study):
+    run = clv.open_run(study(None, without=("costs", "opportunities", "deal_stages", "touches")))
+    first, _, rest = run.verdict.text.partition("\n\n")
+    assert first.startswith("This study has no programme:")
+    assert rest.startswith("Next: by what is assumed, not measured, the present plan spends")
+    total = run.forecast.table.iloc[0]
+    assert f"{total['npv']:,.0f}" in rest
+    assert "that the lot has drawn" in rest
+    assert first not in run.how_to_read.text
+    assert set(run.claims_table.loc[run.claims_table["own"] == "not measured here", "claim_id"]) >= {
+        "roi_97",
+        "leads_1",
+    }
 
 
 def test_a_running_programme_is_looked_at_with_valid_intervals(tables, study):
@@ -178,10 +265,19 @@ def test_the_way_to_accounts(tables, study):
     assert run.channel_stages["cost"].sum() == pytest.approx(
         tables["costs"].query("kind == 'acquisition'")["amount"].sum()
     )
+    steps = run.channel_steps
+    assert steps["all steps"].sum() == pytest.approx(run.channel_stages["cost"].sum())
+    assert steps["all steps"].is_monotonic_decreasing
+    assert steps["education"].sum() == pytest.approx(run.channel_stages.set_index("stage").loc["education", "cost"])
     assert not np.isinf(run.velocity_table.select_dtypes(float)).any(axis=None)
     stages = run.deal_stages
     assert (stages["reached"] == stages[["passed", "stopped", "open"]].sum(axis=1)).all()
     assert stages.loc[stages["reached"] > 20, "median"].notna().all()
+    wide = run.deal_steps
+    assert wide.index.is_unique
+    assert set(wide.index) == set(stages["group"])
+    first = stages.iloc[0]
+    assert wide.loc[first["group"], first["stage"]].startswith(f"{first['share']:.0%} ({first['lower']:.0%} to ")
     assert {"all tiers, treatment", "all tiers, control", "no programme"} <= set(run.funnel_table["group"])
     treated = run.funnel_table.set_index("group").loc["all tiers, treatment"]
     own = run.claims.table.set_index("claim_id")["own"]
@@ -190,4 +286,10 @@ def test_the_way_to_accounts(tables, study):
     assert "a return of" in own["roi_97"]
     bare = clv.open_run(study(tables["programmes"], without=("costs", "deal_stages", "opportunities", "touches")))
     assert all(isinstance(one, Missing) for one in (bare.channels, bare.funnel, bare.velocity, bare.spent))
-    assert bare.channel_table.shape == bare.funnel_table.shape == bare.velocity_table.shape == (0, 0)
+    assert (
+        bare.channel_table.shape
+        == bare.funnel_table.shape
+        == bare.velocity_table.shape
+        == bare.deal_steps.shape
+        == (0, 0)
+    )

@@ -11,8 +11,9 @@ import pandas as pd
 
 from clv.abm.forecast.timing import Timing
 from clv.abm.options import value_table
-from clv.abm.won import margin_curve, payback_months, value_since_won
+from clv.abm.won import FEWEST, margin_curve, payback_months, value_since_won
 from clv.abm.wording import listed, money
+from clv.data.labels import one_spelling
 from clv.data.tables import ACQUISITION_STAGES
 from clv.errors import DataError, SettingsError
 from clv.result import Result
@@ -34,10 +35,10 @@ class ChannelReturns(Result):
     ----------
     table : pandas.DataFrame
         One row a channel, and "all": channel, cost, won (accounts credited; parts of accounts under "even"), value
-        (their CLV), cac (cost ÷ won; infinite where none was won), clv_to_cac with lower and upper (had other accounts
-        been won in its place; cost taken as it is), payback (months until the margin of an average account won has
-        made up for its cost; infinite where it does not within what is known), verdict (pays, does not pay, cannot be
-        told).
+        (their CLV), cac (cost ÷ won; infinite where none was won), clv_to_cac with lower and upper (had luck won more
+        or other accounts; cost taken as it is), payback (months until the margin of an average account won has made up
+        for its cost; infinite where it does not within what is known, empty where fewer than `clv.abm.won.FEWEST`
+        accounts tell), verdict (pays, does not pay, cannot be told, nothing spent).
     stages : pandas.DataFrame
         One row an acquisition stage: stage, cost, share, cost_per_won; up to and with this stage cac, clv_to_cac and
         payback. Empty where costs are not told by stage.
@@ -86,8 +87,6 @@ def channel_returns(
     horizon: float | None = None,
     unit: Unit | None = None,
     discount_rate: float | None = None,
-    draws: int = 500,
-    seed: int = 0,
     confidence: float = 0.9,
     currency: str = "",
 ) -> ChannelReturns:
@@ -97,7 +96,8 @@ def channel_returns(
     ----------
     costs : pandas.DataFrame
         cost and channel (empty: of no channel): what was spent on winning accounts in the period of `won`; stage, if
-        told by acquisition stage. `clv.reconcile_costs` makes it.
+        told by acquisition stage. `clv.reconcile_costs` makes it. Channels that differ by capitals, blanks or hyphens
+        only are one, here and in touches, which is said.
     touches : pandas.DataFrame
         account_id, date, channel.
     won : pandas.DataFrame
@@ -116,8 +116,6 @@ def channel_returns(
         The last day known, with `margins`; None: their last.
     horizon, unit, discount_rate : optional
         Of the values; needed where `value` is a table (with `margins` the rate alone).
-    draws, seed : int
-        Poisson bootstrap of the accounts won.
     confidence : float
     currency : str
 
@@ -134,10 +132,18 @@ def channel_returns(
     -----
     Credit is bookkeeping, not cause: an account might have come without the channel. What a channel adds is for an
     experiment to say. A cost per lead is not computed: a lead is worth what comes of it (rule B2).
+
+    Wins are taken as a Poisson process, their values as they came: the interval is that of a weighted sum of Poisson
+    counts (Fay & Feuer 1997, *Statistics in Medicine* 16), the account that luck withheld at least an average one. It
+    holds with few wins and with none, where resampling the wins that there are says "does not pay" of a channel that
+    just pays for itself in up to half of all cases.
     """
     _check(costs, touches, won, credit, window)
-    if draws < 2 or not 0 < confidence < 1:
-        raise SettingsError("draws or confidence are out of range.", mend="Use 500 and 0.9.")
+    if not 0 < confidence < 1:
+        raise SettingsError(f"confidence = {confidence!r}.", mend="Give a probability between 0 and 1.")
+    (paid, touched), several = one_spelling(costs["channel"], touches["channel"])
+    costs = costs.assign(cost=pd.to_numeric(costs["cost"]).astype(float), channel=paid)
+    touches = touches.assign(channel=touched)
     if not isinstance(value, pd.DataFrame):
         horizon, unit, discount_rate = value.horizon, value.unit, value.discount_rate  # type: ignore[assignment]
     timing = None
@@ -157,24 +163,24 @@ def channel_returns(
     parts = share.groupby(["channel", "account_id"])["share"].sum()
     spent = costs.groupby(costs["channel"])["cost"].sum().rename(index=str)
     names = sorted(set(spent.index) | set(parts.index.get_level_values("channel")))
-    lots = np.random.default_rng(seed).poisson(1.0, (draws, len(ids)))
+    each = float(clv.mean()) if len(won) else 0.0
     rows = []
     for name in [*names, "all"]:
         own = pd.Series(1.0, index=ids) if name == "all" else _part(parts, name, ids)
         cost = float(costs["cost"].sum() if name == "all" else spent.get(name, 0.0))
         credited = own.to_numpy() * clv.reindex(ids).to_numpy()
         cac = cost / own.sum() if own.sum() > 0 else (np.inf if cost > 0 else np.nan)
-        ends = np.quantile(lots @ credited, [(1 - confidence) / 2, (1 + confidence) / 2]) / cost if cost > 0 else _NONE
+        low, high = np.array(_limits(credited, each, confidence)) / cost if cost > 0 else (np.nan, np.nan)
         if margins is not None:
-            payback = payback_months(margin_curve(margins, won, own, as_of=end), cac) if own.sum() > 0 else np.inf
+            payback = _seen_payback(margin_curve(margins, won, own, as_of=end), int((own > 0).sum()), cac)
         else:
             payback = _even_payback(float(own.sum()), float(credited.sum()), cac, timing)
         rows.append(
             {
                 "channel": name, "cost": cost, "won": float(own.sum()), "value": float(credited.sum()), "cac": cac,
                 "clv_to_cac": float(credited.sum()) / cost if cost > 0 else np.nan,
-                "lower": float(ends[0]), "upper": float(ends[1]), "payback": payback if cost > 0 else np.nan,
-                "verdict": _verdict(*ends),
+                "lower": float(low), "upper": float(high), "payback": payback if cost > 0 else np.nan,
+                "verdict": _verdict(low, high),
             }
         )  # fmt: skip
     stages, cells = _stages(costs, len(won))
@@ -182,10 +188,9 @@ def channel_returns(
     def back(cac: float) -> float:
         if margins is None:
             return _even_payback(float(len(won)), float(clv.sum()), cac, timing)
-        return payback_months(whole, cac)
+        return _seen_payback(whole, len(won), cac)
 
     whole = margin_curve(margins, won, as_of=end) if margins is not None else pd.DataFrame()
-    each = float(clv.sum()) / len(won) if len(won) else 0.0
     so_far = stages["cost_per_won"].cumsum().astype(float)
     stages = stages.assign(cac=so_far, clv_to_cac=each / so_far.where(so_far > 0), payback=[back(x) for x in so_far])
     general = float(costs.loc[costs["channel"].isna(), "cost"].sum())
@@ -193,10 +198,47 @@ def channel_returns(
     draft = ChannelReturns(
         pd.DataFrame(rows), "", stages, cells, left, general, margins is not None, confidence, currency
     )
-    return replace(draft, text=_text(draft, credit))
+    text = _text(draft, credit)
+    if several:
+        text += f" Written in several ways and counted as one channel: {listed(several)}."
+    return replace(draft, text=text)
 
 
-_NONE = (np.nan, np.nan)
+def _limits(credited: np.ndarray, each: float, confidence: float) -> tuple[float, float]:
+    """Interval of the expected value of accounts won, from what those that were won are worth.
+
+    Where some are worth less than nothing, the intervals of both signs are put together (Zou & Donner 2008).
+    """
+    if not len(credited):
+        return 0.0, np.nan  # nobody was won: nothing says what an account is worth
+    gain, loss = np.maximum(credited, 0.0), np.maximum(-credited, 0.0)
+    up, down = _weighted_poisson(gain, max(each, 0.0), confidence), _weighted_poisson(loss, 0.0, confidence)
+    total = float(credited.sum())
+    below = np.hypot(gain.sum() - up[0], down[1] - loss.sum())
+    above = np.hypot(up[1] - gain.sum(), loss.sum() - down[0])
+    return total - float(below), total + float(above)
+
+
+def _weighted_poisson(weights: np.ndarray, least: float, confidence: float) -> tuple[float, float]:
+    """Interval of the mean of a weighted sum of Poisson counts (Fay & Feuer 1997); one more could weigh `least`."""
+    from scipy import stats
+
+    total, square = float(weights.sum()), float((weights**2).sum())
+    more = max(float(weights.max(initial=0.0)), least)
+    if more == 0:
+        return 0.0, 0.0
+    above, spread = total + more, square + more**2
+    upper = spread / (2 * above) * float(stats.chi2.ppf((1 + confidence) / 2, 2 * above**2 / spread))
+    if total == 0:
+        return 0.0, upper
+    return square / (2 * total) * float(stats.chi2.ppf((1 - confidence) / 2, 2 * total**2 / square)), upper
+
+
+def _seen_payback(curve: pd.DataFrame, won: int, cac: float) -> float:
+    """Payback by what accounts brought; NaN where too few of them tell."""
+    if not np.isfinite(cac):
+        return np.inf
+    return payback_months(curve, cac) if won >= FEWEST else np.nan
 
 
 def _part(parts: pd.Series, name: str, ids: pd.Series) -> pd.Series:
@@ -238,9 +280,10 @@ def _check(costs: pd.DataFrame, touches: pd.DataFrame, won: pd.DataFrame, credit
 
 def _credits(touches: pd.DataFrame, won: pd.DataFrame, credit: str, window: float) -> pd.DataFrame:
     """Share of each win that each touch gets; shares of an account sum to 1."""
-    day = pd.Series(pd.to_datetime(won["date"]).to_numpy(), index=won["account_id"].astype(str))
+    day = pd.Series(pd.to_datetime(won["date"]).dt.normalize().to_numpy(), index=won["account_id"].astype(str))
     known = touches[touches["channel"].notna()]
-    known = known[["account_id", "channel", "date"]].assign(date=pd.to_datetime(known["date"]))
+    # By days: a touch at noon came before a purchase that is booked on the same day without an hour.
+    known = known[["account_id", "channel", "date"]].assign(date=pd.to_datetime(known["date"]).dt.normalize())
     known = known.astype({"account_id": str, "channel": str})
     known = known[known["account_id"].isin(day.index)]
     before = (day.reindex(known["account_id"]).to_numpy() - known["date"].to_numpy()) / np.timedelta64(1, "D")
@@ -285,19 +328,19 @@ def _text(found: ChannelReturns, credit: str) -> str:
     if not total["cost"] > 0:
         return f"{total['won']:,.0f} accounts were won and nothing was spent on it: there is no CAC."
     pays = f", and paid back after {total['payback']:.1f} months" if np.isfinite(total["payback"]) else ""
-    if not pays and found.measured:
+    if np.isinf(total["payback"]) and found.measured:
         pays = ", and not paid back yet by what it has brought"
     said = (
         f"Winning {total['won']:,.0f} accounts cost {money(total['cost'], currency)}: {money(total['cac'], currency)}"
-        f" each. One is worth {total['clv_to_cac']:.1f} times that ({found.confidence:.0%}: {total['lower']:.1f} to"
-        f" {total['upper']:.1f}){pays}."
+        f" each. One is worth {_times(total['clv_to_cac'])} times that ({found.confidence:.0%}:"
+        f" {_times(total['lower'])} to {_times(total['upper'])}){pays}."
     )
     channels = found.table.iloc[:-1]
     for verdict, words in (
         ("does not pay", "Costs more than its accounts are worth: {}."),
         ("cannot be told", "Whether it pays cannot be told: {}."),
     ):
-        named = [f"{row['channel']} ({row['clv_to_cac']:.1f}; {row['lower']:.1f} to {row['upper']:.1f})"
+        named = [f"{row['channel']} ({_times(row['clv_to_cac'])}; {_times(row['lower'])} to {_times(row['upper'])})"
                  for row in channels[channels["verdict"] == verdict].to_dict("records")]  # fmt: skip
         said += " " + words.format(listed(named)) if named else ""
     if len(found.stages):
@@ -310,3 +353,7 @@ def _text(found: ChannelReturns, credit: str) -> str:
     if found.unassigned:
         said += f" {found.unassigned} were won without a touch before."
     return said
+
+
+def _times(x: float) -> str:
+    return f"{x:.1f}".replace("-", "\N{MINUS SIGN}")

@@ -15,6 +15,7 @@ from clv.abm.experiments.outcomes import EARLIEST
 from clv.abm.wording import listed
 from clv.churn.contracts.competing_risks import competing_risks
 from clv.churn.proportions import proportion_interval
+from clv.data.labels import spelt_as
 from clv.errors import DataError, SettingsError
 from clv.result import Result
 
@@ -65,9 +66,8 @@ class DealFunnel(Result):
         ax = axes(ax)
         names = list(self.table["group"])
         whole = [name for name in names if name.startswith(ALL_TIERS)]
-        for colour, name in zip(sns.color_palette("colorblind", len(names)), names, strict=True):
-            if whole and name not in (*whole, "no programme"):
-                continue
+        shown = [name for name in names if not whole or name in (*whole, "no programme")]
+        for colour, name in zip(sns.color_palette("colorblind", len(shown)), shown, strict=True):
             curve = self.curves[self.curves["group"] == name]
             ax.step([0.0, *curve["time"]], [0.0, *(100 * curve["incidence"])], where="post", color=colour, label=name)
         ax.set(title="Deals won over time", xlabel="days since the deal was opened", ylabel="% won")
@@ -158,14 +158,16 @@ def _deals(opportunities: pd.DataFrame, stages: Sequence[str], as_of: Date | Non
                 f"deal {deals.loc[at, 'opportunity_id']!r} {what}.",
                 table="opportunities", column=column, row=int(at) + 1, mend="Correct the dates.",
             )  # fmt: skip
-    deals = deals[deals["created"] <= end].copy()
-    late = (deals["closed"] > end).to_numpy()
+    # The last day counts to its end.
+    deals = deals[deals["created"].dt.normalize() <= end].copy()
+    late = (deals["closed"].dt.normalize() > end).to_numpy()
     deals.loc[late, "closed"] = pd.NaT
     deals.loc[late, "outcome"] = "open"
     if late.any():
         # Where a deal stood then is not known.
         deals["stage"] = deals["stage"].astype(object).mask(late) if "stage" in deals else None
     if "stage" in deals and deals["stage"].notna().any():
+        deals["stage"] = spelt_as(deals["stage"], list(stages))
         lost_or_open = deals["outcome"] != "won"
         unknown = lost_or_open & deals["stage"].notna() & ~deals["stage"].isin(list(stages))
         if unknown.any():
@@ -299,4 +301,4 @@ def _won(row: dict[str, Any]) -> str:
     decided = row["won"] + row["lost"]
     if not decided:
         return "none decided yet"
-    return f"{row['won']} of {decided} ({row['win_rate']:.0%}, {row['lower']:.0%} to {row['upper']:.0%})"
+    return f"{row['won']:,} of {decided:,} ({row['win_rate']:.0%}, {row['lower']:.0%} to {row['upper']:.0%})"

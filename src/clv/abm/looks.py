@@ -53,7 +53,7 @@ def experiment_looks(
     transactions : pandas.DataFrame
         account_id, date, amount.
     every : int
-        Days between looks; a first look before `EARLIEST` days says nothing.
+        Days between looks; a first look before `EARLIEST` days says nothing. There are none after the planned end.
     planned : float
         Days that the programme is to last, where its end is not known.
     margin : float
@@ -81,12 +81,12 @@ def experiment_looks(
     running = bool((end.isna() | (end > last.normalize())).any())
     if end.notna().all():
         planned = float(((end - whole["start"]).dt.total_seconds() / 86_400).max()) + 1
-    planned = max(planned, length)
-    days = [every * k for k in range(1, int(length // every) + 1)]
+    # Looks after the planned end have no error probability left to spend, and would change what was said before.
+    days = [every * k for k in range(1, int(min(length, planned) // every) + 1)]
     if not days:
         raise DataError(
-            f"the first look is {every} days after the start; {length:.0f} have passed.",
-            table="programmes", column="start", mend="Wait.",
+            f"the first look is {every} days after the start; {length:.0f} of {planned:.0f} have passed.",
+            table="programmes", column="start", mend="Wait, or look more often.",
         )  # fmt: skip
     data = whole.drop(columns=[c for c in whole.columns if c.startswith(("wins", "win_rate", "cycle_time"))])
     names = []

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from clv.abm.wording import listed, money
+from clv.abm.wording import listed, money, money_range
 from clv.errors import DataError
 from clv.result import Result
 
@@ -92,7 +92,7 @@ def against_the_lot(experiment: ExperimentAnalysis, evidence: UnrandomisedEviden
 def _text(table: pd.DataFrame, lot: pd.Series, currency: str) -> str:
     naive, before = table.iloc[1], table.iloc[2]
     said = (
-        f"The lot says {money(lot['effect'], currency)} an account ({money(lot['lower'])} to {money(lot['upper'])})."
+        f"The lot says {money(lot['effect'], currency)} an account ({money_range(lot['lower'], lot['upper'])})."
         f" Comparing the treated with everybody else would have said {money(naive['effect'], currency)}; comparing them"
         f" with themselves before, {money(before['effect'], currency)}. Neither is evidence."
     )

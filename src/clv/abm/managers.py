@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from clv.abm.loop.shrinkage import Floats
-from clv.abm.wording import money
+from clv.abm.wording import accounts, money, money_range
 from clv.errors import DataError, FitError, SettingsError
 from clv.result import Result
 
@@ -81,7 +81,8 @@ def manager_effects(
     Parameters
     ----------
     data : pandas.DataFrame
-        One row an account: outcome, manager, arm, covariates.
+        One row an account: outcome, manager, arm, covariates. Accounts without a manager are left out, which the text
+        says.
     covariates : sequence of str
         Known before the start, such as ``margin_pre``.
 
@@ -107,12 +108,17 @@ def manager_effects(
     for name in names:
         if name not in data.columns:
             raise DataError("there is no such column.", table="experiment", column=name, mend="Add it.")
-    frame = data[data[manager].notna()].reset_index(drop=True)
+    known = np.flatnonzero(data[manager].notna())
+    frame = data.iloc[known].reset_index(drop=True)
+    unknown = frame[arm].isna().to_numpy()
+    if unknown.any():
+        raise DataError("is empty.", table="experiment", column=arm, row=int(known[np.argmax(unknown)]) + 1,
+                        mend="Say for every account in which arm it is.")  # fmt: skip
     numbers = frame[[outcome, *covariates]].apply(pd.to_numeric, errors="coerce").to_numpy(float)
     if not np.isfinite(numbers).all():
         row, column = np.argwhere(~np.isfinite(numbers))[0]
-        raise DataError("is no number.", table="experiment", column=[outcome, *covariates][column], row=int(row) + 1,
-                        mend="Leave the account out, or give its value.")  # fmt: skip
+        raise DataError("is no number.", table="experiment", column=[outcome, *covariates][column],
+                        row=int(known[row]) + 1, mend="Leave the account out, or give its value.")  # fmt: skip
     y, extra = numbers[:, 0], numbers[:, 1:] - numbers[:, 1:].mean(axis=0)
     labels, code = np.unique(frame[manager].astype(str), return_inverse=True)
     treated = (frame[arm].astype(str) != control).to_numpy(float)
@@ -151,6 +157,9 @@ def manager_effects(
     sd_m, sd_e = float(np.sqrt(own.between)), float(np.sqrt(own.within))
     part = own.between / (own.between + own.within) if own.within > 0 else 0.0
     text = _text(table, treatment, (sd_m, doubt.upper), part, confidence, currency)
+    if len(known) < len(data):
+        gone = len(data) - len(known)
+        text += f" {accounts(gone)} without a manager {'is' if gone == 1 else 'are'} left out."
     return ManagerEffects(table, text, treatment, sd_m, sd_e, part, doubt.upper, confidence, currency)
 
 
@@ -258,7 +267,7 @@ def _text(
             f"Managers make {part:.0%} of the differences between accounts that programme and past leave open (standard"
             f" deviation {money(sd[0], currency)} an account). {len(clear)} of {len(table)} stand apart from the mean"
             f" at {confidence:.0%}; the highest is {best['manager']} with {money(best['effect'], currency)}"
-            f" ({money(best['lower'])} to {money(best['upper'])})."
+            f" ({money_range(best['lower'], best['upper'])})."
         )
     else:
         said = (
@@ -268,6 +277,6 @@ def _text(
         )
     return said + (
         f" Apart from that, the programme added {money(treatment['effect'], currency)} an account within managers"
-        f" ({money(treatment['lower'])} to {money(treatment['upper'])}); without regard to managers it would seem"
+        f" ({money_range(treatment['lower'], treatment['upper'])}); without regard to managers it would seem"
         f" {money(treatment['naive'], currency)}."
     )

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 Date = dt.date | str | pd.Timestamp
 #: share of a programme's cost by which two books of it may differ without a word.
 TOLERANCE = 0.01
+#: the least amount that is money.
+CENT = 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,8 +99,12 @@ def reconcile_costs(
     Notes
     -----
     What `programmes` says of an account is its cost; amounts of kind "programme" are the same money booked again, and
-    fill in only where that is empty. What they hold beyond all accounts' cost is money of the programme that is on no
-    account. Cost to acquire is in no value of an account, and in no return of a programme (rules B1, B2).
+    fill in only where that is empty. An empty cost is what is booked on the account. Where nothing is, it gets its part
+    of what is booked on no account, less the known costs that no booking on their own accounts meets: parts are as
+    treated accounts of the tiers cost on average, even where that is not known for one of them. Where known costs use
+    up the bookings, it stays empty, as it does for an account in two programmes. What bookings hold beyond all
+    accounts' cost is money of the programme that is on no account. Cost to acquire is in no value of an account, and in
+    no return of a programme (rules B1, B2).
     """
     book = _checked(costs)
     end = pd.Timestamp(as_of) if as_of is not None else book["date"].max()
@@ -107,7 +113,8 @@ def reconcile_costs(
     kind = kind.astype(object).mask(late, "later")
     won = book[kind == "acquisition"].rename(columns={"amount": "cost"})
     again = book[kind == "programme"]
-    known, filled, own = _programme_cost(programmes, again, end)
+    programme = _programme_cost(programmes, again, end)
+    known, own = programme.known, programme.own
     booked = float(again["amount"].sum())
     shared = booked - own
     shared = shared if shared > TOLERANCE * max(own, 1e-300) else 0.0
@@ -135,11 +142,11 @@ def reconcile_costs(
         lines.append(line("kind not said", "costs", *n, 0.0, "nowhere: say what it was for"))
     if f[0]:
         lines.append(line("after the as-of date", "costs", *f, 0.0, "nowhere yet"))
-    notes = _notes(again, known, filled, booked, own, shared, n[1], currency)
+    notes = _notes(again, programme, booked, shared, n[1], currency)
     columns = ["date", "account_id", "channel", "stage", "cost"]
     return Spending(
         pd.DataFrame(lines), _text(a[1], s[1], booked, own, notes, known is not None, currency),
-        won[columns].reset_index(drop=True), known, filled, shared, notes, currency,
+        won[columns].reset_index(drop=True), known, programme.filled, shared, notes, currency,
     )  # fmt: skip
 
 
@@ -167,38 +174,87 @@ def _checked(costs: pd.DataFrame) -> pd.DataFrame:
     return book.assign(amount=amount.astype(float), date=pd.to_datetime(book["date"]))
 
 
-def _programme_cost(
-    programmes: pd.DataFrame | None, again: pd.DataFrame, end: pd.Timestamp
-) -> tuple[pd.DataFrame | None, int, float]:
+@dataclass(frozen=True)
+class _Programme:
+    """A programme with its cost: filled from bookings on the account, from those on none (`even`), or not at all."""
+
+    known: pd.DataFrame | None
+    own: float = 0.0
+    booked: int = 0
+    even: int = 0
+    amount: float = 0.0
+    empty: int = 0
+
+    @property
+    def filled(self) -> int:
+        """Rows whose cost is from the bookings."""
+        return self.booked + self.even
+
+
+def _programme_cost(programmes: pd.DataFrame | None, again: pd.DataFrame, end: pd.Timestamp) -> _Programme:
     """Cost of each row of a programme that has begun, from `costs` where its own table is silent."""
     if programmes is None:
-        return None, 0, 0.0
+        return _Programme(None)
     begun = (pd.to_datetime(programmes["start"]) <= end).to_numpy()
-    cost = programmes.get("cost", pd.Series(np.nan, index=programmes.index)).astype(float)
+    given = programmes.get("cost", pd.Series(np.nan, index=programmes.index)).astype(float)
     treated = (programmes["arm"] != "control") if "arm" in programmes else pd.Series(True, index=programmes.index)
-    filled = 0
-    if len(again):
-        # An account of two programmes: nothing says to which of them its bookings belong.
-        empty = cost.isna() & begun & ~programmes["account_id"].duplicated(keep=False)
-        booked = again.dropna(subset=["account_id"]).groupby("account_id")["amount"].sum()
-        own = programmes["account_id"].map(booked).where(empty)
-        rest = empty & own.isna() & treated
-        lump = float(again.loc[again["account_id"].isna(), "amount"].sum())
-        cost = cost.where(cost.notna(), own.where(~rest, lump / max(int(rest.sum()), 1)))
-        filled = int((empty & cost.notna()).sum())
+    # An account of two programmes: nothing says to which of them its bookings belong.
+    single = ~programmes["account_id"].duplicated(keep=False)
+    silent = given.isna() & begun
+    booked = programmes["account_id"].map(again.dropna(subset=["account_id"]).groupby("account_id")["amount"].sum())
+    own = booked.where(silent & single)
+    lump = again[again["account_id"].isna()]
+    left = _left(programmes.assign(cost=given, booked=booked)[begun], lump)
+    rest = silent & treated & booked.isna() & (left > 0)
+    even = _shares(programmes, given.where(treated & begun), rest, left).where(single)
+    cost = given.fillna(own).fillna(even)
     known = programmes.assign(cost=cost) if cost.notna().any() else programmes.drop(columns="cost", errors="ignore")
-    return known, filled, float(cost[begun].fillna(0).sum())
+    return _Programme(
+        known, float(cost[begun].fillna(0).sum()), int(own.notna().sum()), int(even.notna().sum()),
+        float(even.sum()), int((cost.isna() & treated & begun).sum()),
+    )  # fmt: skip
 
 
-def _notes(
-    again: pd.DataFrame, known: pd.DataFrame | None, filled: int, booked: float, own: float, shared: float,
-    unsaid: float, currency: str,
-) -> list[str]:  # fmt: skip
-    notes = []
-    if filled:
+def _left(begun: pd.DataFrame, lump: pd.DataFrame) -> float:
+    """Money booked on no account that known costs do not account for already.
+
+    Known costs are met from the account's own bookings first. Costs of programmes that were over before the first
+    booking on no account are in none of them.
+    """
+    total = float(lump["amount"].sum())
+    if not total > 0:
+        return 0.0
+    over = pd.to_datetime(begun["end"]) < lump["date"].min() if "end" in begun else pd.Series(False, index=begun.index)
+    stated = begun[~over & begun["cost"].notna()].groupby("account_id").agg(cost=("cost", "sum"), own=("booked", "max"))
+    unmet = float((stated["cost"] - stated["own"].fillna(0.0)).clip(lower=0.0).sum())
+    return total - unmet if total - unmet > CENT else 0.0
+
+
+def _shares(programmes: pd.DataFrame, known: pd.Series, rest: pd.Series, left: float) -> pd.Series:
+    """Divide what is left among rows, as treated accounts of their tiers cost; evenly if that is not known of one."""
+    usual = pd.Series(1.0, index=programmes.index)
+    if "tier" in programmes:
+        of_tier = known.groupby(programmes["tier"]).transform("mean")[rest]
+        if of_tier.notna().all() and (of_tier > 0).all():
+            usual = usual.where(~rest, of_tier)
+    usual = usual.where(rest)
+    return left * usual / usual.sum()
+
+
+def _notes(again: pd.DataFrame, found: _Programme, booked: float, shared: float, unsaid: float,
+           currency: str) -> list[str]:  # fmt: skip
+    notes, known, own = [], found.known, found.own
+    if found.booked:
+        notes.append(f"what the programme spent on {accounts(found.booked)} is from the table costs")
+    if found.even:
         notes.append(
-            f"what the programme spent on {accounts(filled)} is from the table costs; what is on no account there"
-            " is divided evenly among treated accounts without a booking of their own"
+            f"the cost of {accounts(found.even)} was not given: {money(found.amount, currency)}, which the table costs"
+            " books on no account and known costs do not explain, is taken for it"
+            + ("" if found.even == 1 else ", divided as their tiers cost elsewhere, evenly where that is not known")
+        )
+    if found.empty and known is not None and len(again):
+        notes.append(
+            f"what was spent on {accounts(found.empty)} of the programme is not known: the table costs does not tell it"
         )
     if shared and known is not None:
         notes.append(

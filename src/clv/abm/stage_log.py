@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from clv.abm.journey import STAGES, programme_groups
+from clv.data.labels import one_spelling, spelt_as
 from clv.errors import DataError
 
 Date = dt.date | str | pd.Timestamp
@@ -32,6 +33,7 @@ def stage_order(log: pd.DataFrame | None, opportunities: pd.DataFrame | None = N
         Empty where nothing says the order.
     """
     if log is not None and len(log):
+        log = log.assign(stage=one_spelling(log["stage"])[0][0])
         first = log.sort_values("entered", kind="stable").drop_duplicates(["opportunity_id", "stage"])
         both = first.merge(first, on="opportunity_id")
         both = both[both["stage_x"] != both["stage_y"]]
@@ -81,7 +83,8 @@ def stage_log(
     Raises
     ------
     DataError
-        A column is missing, or a deal entered a stage before it was opened or after it was closed.
+        A column is missing, a deal entered a stage on no given day, before it was opened or after it was closed, or a
+        stage is not in `order`.
     """
     for table, name, columns in (
         (entries, "deal_stages", ("opportunity_id", "stage", "entered")),
@@ -91,6 +94,7 @@ def stage_log(
             if column not in table.columns:
                 raise DataError("there is no such column.", table=name, column=column, mend="Add it.")
     known = list(order) if order is not None else stage_order(entries)
+    entries = entries.assign(stage=spelt_as(entries["stage"], known))
     log = entries.reset_index(drop=True).rename_axis("row").reset_index()
     log = log.merge(
         opportunities[["opportunity_id", "account_id", "created", "closed", "outcome"]], on="opportunity_id", how="left"
@@ -100,9 +104,16 @@ def stage_log(
     _check(log)
     if as_of is not None:
         end = pd.Timestamp(as_of)
-        log = log[log["entered"] <= end]
-        late = (log["closed"] > end).to_numpy()
+        # The last day counts to its end.
+        log = log[log["entered"].dt.normalize() <= end]
+        late = (log["closed"].dt.normalize() > end).to_numpy()
         log = log.assign(closed=log["closed"].mask(late), outcome=log["outcome"].astype(object).mask(late, "open"))
+    strange = sorted(set(log["stage"].astype(str)) - set(map(str, known)))
+    if strange:
+        raise DataError(
+            f"holds {strange[0]!r}, which is not in order.", table="deal_stages", column="stage",
+            mend="Give order= with every stage of the process.",
+        )  # fmt: skip
     place = pd.Series(pd.Index(known).get_indexer(pd.Index(log["stage"])), index=log.index)
     log = log.assign(place=place).sort_values(["opportunity_id", "entered", "place"], kind="stable")
     # A stage that is entered twice in a row is one stay.
@@ -124,6 +135,7 @@ def stage_log(
 def _check(log: pd.DataFrame) -> None:
     """Refuse stages outside the deal's own time."""
     for wrong, what in (
+        (log["entered"].isna(), "on a day that is not given"),
         (log["entered"] < log["created"], "before it was opened"),
         (log["entered"] > log["closed"], "after it was closed"),
     ):

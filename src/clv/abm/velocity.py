@@ -83,6 +83,11 @@ def stage_velocity(
     Returns
     -------
     StageVelocity
+
+    Raises
+    ------
+    DataError
+        A column is missing, or a deal entered on no given day or left before it entered.
     """
     for name in ("opportunity_id", "stage", "entered", "left", *([by] if by else [])):
         if name not in log.columns:
@@ -91,10 +96,16 @@ def stage_velocity(
         raise SettingsError(f"confidence = {confidence!r}.", mend="Give a probability between 0 and 1.")
     stays = log.reset_index(drop=True).assign(entered=pd.to_datetime(log["entered"]).to_numpy(),
                                               left=pd.to_datetime(log["left"]).to_numpy())  # fmt: skip
+    empty = stays["entered"].isna().to_numpy()
+    if empty.any():
+        row = int(np.argmax(empty)) + 1
+        raise DataError("is empty.", table="stage log", column="entered", row=row, mend="Say when.")
     end = pd.Timestamp(as_of) if as_of is not None else max(stays["entered"].max(), stays["left"].max())
-    stays = stays[stays["entered"] <= end]
-    gone = (stays["left"].notna() & (stays["left"] <= end)).to_numpy()
-    days = (stays["left"].where(gone, end) - stays["entered"]).dt.total_seconds().to_numpy() / 86_400
+    # The last day counts to its end.
+    stays = stays[stays["entered"].dt.normalize() <= end]
+    gone = (stays["left"].notna() & (stays["left"].dt.normalize() <= end)).to_numpy()
+    until = stays["left"].where(gone, stays["entered"].clip(lower=end))
+    days = (until - stays["entered"]).dt.total_seconds().to_numpy() / 86_400
     if (days < 0).any():
         row = int(np.argmax(days < 0))
         raise DataError(

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from clv.abm.forecast.wording import chance, percent
-from clv.abm.wording import accounts, listed, money
+from clv.abm.wording import accounts, listed, money, money_range
 from clv.result import Result
 
 if TYPE_CHECKING:
@@ -59,7 +59,6 @@ def programme_verdict(
     *,
     spent: float | None = None,
     p_next: Mapping[str, float] | None = None,
-    shared: float = 0.0,
     held_out: int = 0,
     sound: bool = True,
 ) -> ProgrammeVerdict:
@@ -68,16 +67,14 @@ def programme_verdict(
     Parameters
     ----------
     roi : IncrementalROI
-        Of the programme, by tier.
+        Of the programme, by tier; what is on none of its accounts lowers the return of the whole (``shared=`` there).
     response : Response
         What is believed of the tiers now.
     spent : float, optional
-        What was spent on the treated accounts, for the words; None: the cost in `roi`, which is weighted as blocks are
-        and may differ from it a little.
+        What was spent on the treated accounts, for the words; None: the cost in `roi`, which lacks that of accounts
+        with nobody to compare with and is net of what was spent on controls.
     p_next : mapping of str to float, optional
-        Tier -> chance that it pays in the plan that comes next.
-    shared : float
-        Money of the programme that is on none of its accounts; it lowers the return of the whole.
+        Tier -> chance that it pays in the plan that comes next; None or empty: there is no plan yet.
     held_out : int
         Accounts that the next plan leaves out by lot.
     sound : bool
@@ -92,12 +89,12 @@ def programme_verdict(
     A tier paid where the whole interval of its return lies above 0, did not where all of it lies below. What is not
     proven is decided by what is believed now, which is the assumption corrected by the measurement: gone on with from
     a chance of `GO_ON` that it pays (but not enlarged where the estimate alone lies below 0), cut below `CUT`, else
-    kept as it is.
+    kept as it is. Each tier is judged alone: of forty tiers that just bring back their cost, luck calls one paid.
     """
     believed = response.table[response.table["segment"] == ""].set_index("tier")
-    rows = [_row(row, believed, dict(p_next or {}), sound) for row in roi.table.to_dict("records")]
+    rows = [_row(row, believed, p_next or None, sound) for row in roi.table.to_dict("records")]
     table = pd.DataFrame(rows)
-    return ProgrammeVerdict(table, _text(table, roi, spent, shared, held_out, sound), roi)
+    return ProgrammeVerdict(table, _text(table, roi, spent, held_out, sound), roi)
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,15 +137,15 @@ def unrandomised_verdict(
     cost = "an amount that is not known" if spent is None else money(spent, currency)
     said = [f"Spent: {cost} on {accounts(treated)}. Returned: nobody drew lots, so that this cannot be measured."]
     if len(good):
-        ends = [money(x, currency) for x in (good["effect"].min(), good["effect"].max())]
-        point = ends[0] if len(good) == 1 else f"{ends[0]} to {ends[1]}"
+        low, high = good["effect"].min(), good["effect"].max()
+        point = money(low, currency) if len(good) == 1 else money_range(low, high, currency)
         said[0] += f" Not randomised, it looks like {point} of margin an account"
         roi = list(dict.fromkeys(percent(float(x)) for x in (good["roi"].min(), good["roi"].max()) if np.isfinite(x)))
         said[0] += f", a return of {' to '.join(roi)}." if roi else "."
     many = len(evidence.table)
     failed = many - len(good)
     how = f"{failed} of {many} methods fail their own checks or cannot be checked" if failed else "all methods pass"
-    reach = f"; the others' 95% intervals reach from {money(good['lower'].min())} to {money(good['upper'].max())}"
+    reach = f"; the others' 95% intervals reach from {money_range(good['lower'].min(), good['upper'].max())}"
     narrow = (evidence.selection.table["verdict"] == "broken").any() and len(good)
     more = ", and since the choice itself misleads here these are narrower than they should be" if narrow else ""
     said.append(
@@ -164,13 +161,16 @@ def unrandomised_verdict(
     return UnrandomisedVerdict(evidence.table, "\n\n".join(said), evidence)
 
 
-def _row(row: Mapping[Any, Any], believed: pd.DataFrame, p_next: dict[str, float], sound: bool) -> dict[str, Any]:
+def _row(
+    row: Mapping[Any, Any], believed: pd.DataFrame, p_next: Mapping[str, float] | None, sound: bool
+) -> dict[str, Any]:
     tier = str(row["group"])
     known = tier in believed.index
     bounded = row["interval"] == "bounded"
     paid = bounded and row["lower"] > 0
     lost = bounded and row["upper"] < 0
-    p = p_next.get(tier, np.nan) if known else np.nan
+    p = p_next.get(tier, np.nan) if known and p_next is not None else np.nan
+    step = _next(paid and sound, lost and sound, p, float(row["roi"]), planned=p_next is not None) if known else ""
     return {
         "group": tier, "arm": row["arm"], "accounts": row["accounts"], "controls": row["controls"],
         "cost": row["cost"], "margin": row["margin"], "roi": row["roi"],
@@ -179,15 +179,17 @@ def _row(row: Mapping[Any, Any], believed: pd.DataFrame, p_next: dict[str, float
         "verdict": "comparison broken" if not sound else "paid" if paid else "did not pay" if lost else "not proven",
         "assumed": float(believed["assumed"][tier]) if known else np.nan,
         "believed": float(believed["mean"][tier]) if known else np.nan,
-        "p_next": p, "next": _next(paid and sound, lost and sound, p, float(row["roi"])) if known else "",
+        "p_next": p, "next": step,
     }  # fmt: skip
 
 
-def _next(paid: bool, lost: bool, p: float, roi: float) -> str:
+def _next(paid: bool, lost: bool, p: float, roi: float, *, planned: bool) -> str:
     if paid:
         return "keep, and widen where accounts are alike"
     if lost:
         return "stop, or make it much cheaper"
+    if not planned:
+        return "decide with the next plan, and measure again"
     if not np.isfinite(p):
         return "not in the next plan: no account pays for it"
     if p >= GO_ON and roi < 0:
@@ -199,25 +201,22 @@ def _next(paid: bool, lost: bool, p: float, roi: float) -> str:
     return "hold its size until the next measurement"
 
 
-def _text(
-    table: pd.DataFrame, roi: IncrementalROI, paid: float | None, shared: float, held_out: int, sound: bool
-) -> str:
+def _text(table: pd.DataFrame, roi: IncrementalROI, paid: float | None, held_out: int, sound: bool) -> str:
     whole, currency, hold = table.iloc[-1], roi.currency, f"{roi.confidence:.0%}"
-    spent, brought = float(whole["cost"]) if paid is None else paid, float(whole["margin"])
+    spent, brought = float(whole["cost"]) - roi.shared if paid is None else paid, float(whole["margin"])
+    besides = f" and {money(roi.shared, currency)} on no account" if roi.shared else ""
+    within = "" if roi.window is None else f" within {roi.window:.0f} days"
     said = [
-        f"Spent: {money(spent, currency)} on {accounts(int(whole['accounts']))}. Returned: {money(brought, currency)}"
-        f" of margin more than their {int(whole['controls']):,} controls say would have come anyway, a return of"
-        f" {percent(float(whole['roi']))}."
+        f"Spent: {money(spent, currency)} on {accounts(int(whole['accounts']))}{besides}. Returned{within}:"
+        f" {money(brought, currency)} of margin more than their {int(whole['controls']):,} controls say would have come"
+        f" anyway, {_return(whole)}."
     ]
-    if shared:
-        net = (brought - spent - shared) / (spent + shared)
-        said[0] += (
-            f" With {money(shared, currency)} that is on no account it is {percent(net)} on {money(spent + shared)}."
-        )
     said.append(_sure(whole, hold, sound))
     tiers = table[table["group"] != "all"]
     if len(tiers) and sound:
-        parts = [f"{row['group']} {percent(row['roi'])} ({row['verdict']})" for row in tiers.to_dict("records")]
+        parts = [f"{row['group']} {percent(row['roi'])} ({row['verdict']})" if np.isfinite(row["roi"])
+                 else f"{row['group']} (no more spent than on its controls)"
+                 for row in tiers.to_dict("records")]  # fmt: skip
         said.append(f"By tier: {listed(parts)}.")
     todo: dict[str, list[str]] = {}
     for row in tiers.to_dict("records") if len(tiers) else table.to_dict("records"):
@@ -230,6 +229,12 @@ def _text(
     if steps:
         said.append("Next: " + " ".join(steps))
     return "\n\n".join(said)
+
+
+def _return(row: pd.Series) -> str:
+    if not np.isfinite(row["roi"]):
+        return "but no more was spent on them than on the controls, so that there is no return to speak of"
+    return f"a return of {percent(float(row['roi']))}"
 
 
 def _sure(whole: pd.Series, hold: str, sound: bool) -> str:

@@ -14,7 +14,7 @@ from clv.result import Missing, Result
 if TYPE_CHECKING:
     import pandas as pd
 
-Format = Literal["text", "count", "money", "cents", "share", "number", "date", "flag"]
+Format = Literal["text", "count", "money", "cents", "share", "number", "figure", "date", "flag"]
 
 _NOTHING = "–"
 
@@ -46,10 +46,11 @@ _FORMATS: dict[Format, Callable[[Any], str]] = {
     "cents": _number(2),
     "share": _percent,
     "number": _significant,
+    "figure": str,
     "date": lambda value: f"{value:%Y-%m-%d}",
     "flag": lambda value: "yes" if value else "no",
 }
-_NUMERIC = {"count", "money", "cents", "share", "number"}
+_NUMERIC = {"count", "money", "cents", "share", "number", "figure"}
 #: a column of money whose largest amount is below this is shown with cents.
 _SMALL_MONEY = 100.0
 #: a number below this is rounding of nought.

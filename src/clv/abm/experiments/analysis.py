@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -14,12 +14,13 @@ from clv.abm.experiments.analysis_text import analysis_text
 from clv.abm.experiments.arms import (
     Arms,
     check_arms,
-    check_group,
     chosen_adjustment,
-    covariate_matrix,
-    need,
+    covariate_table,
+    filled,
     numbers,
     shared_blocks,
+    too_few,
+    units_of,
 )
 from clv.abm.experiments.linear import Floats
 from clv.abm.experiments.multiplicity import Contrast, adjust
@@ -27,7 +28,7 @@ from clv.abm.experiments.outcomes import notes_of
 from clv.abm.experiments.randomisation import Draws, EffectModel
 from clv.abm.experiments.registration import Registration
 from clv.abm.experiments.relative import relative_effect
-from clv.abm.experiments.trial import Adjustment, estimate
+from clv.abm.experiments.trial import Adjustment, block_means, estimate
 from clv.errors import DataError, SettingsError
 from clv.result import Result
 
@@ -46,9 +47,10 @@ class ExperimentAnalysis(Result):
     ----------
     table : pandas.DataFrame
         One row an outcome, group and arm: outcome, role (main or exploratory), group, arm, accounts, controls,
-        mean_treated, mean_control, effect, se, dof, lower, upper, relative (effect ÷ mean of the controls),
-        relative_se, relative_lower, relative_upper, p_value, p_adjusted, adjustment, inference. What is relative is
-        empty where the mean of the controls is not above 0, its limits also where that mean cannot be told from 0.
+        mean_treated, mean_control (blocks weighted by their accounts, as in the effect), effect, se, dof, lower, upper,
+        relative (effect ÷ mean_control), relative_se, relative_lower, relative_upper, p_value, p_adjusted, adjustment,
+        inference. What is relative is empty where mean_control is not above 0, its limits also where it cannot be told
+        from 0.
     checks : pandas.DataFrame
         check, verdict (fine, mind or broken), says.
     notes : list of str
@@ -116,7 +118,8 @@ def analyse_experiment(
     secondary : sequence of str
         Exploratory outcomes.
     by : str, optional
-        Column of groups (tiers) with their own controls; each gets an effect, and all together one (row "all").
+        Column of groups (tiers) with their own controls; each with two accounts an arm gets an effect, and all together
+        one (row "all").
     block : str or sequence of str, optional
         Randomisation blocks: strata, pairs or triplets.
     cluster : str, optional
@@ -148,7 +151,8 @@ def analyse_experiment(
     Raises
     ------
     DataError
-        No control, an arm of one account, an account in two arms, an outcome from before the treatment.
+        No control, an arm of one account in all groups, an account in two arms, arms that differ by a capital or a
+        blank, an outcome from before the treatment.
     SettingsError
         An option is not known, or it contradicts the registration.
 
@@ -163,33 +167,44 @@ def analyse_experiment(
     main = outcome or (registration.outcome if registration else "margin")
     arms = check_arms(data, arm=arm, control=control, block=block, cluster=cluster)
     notes = notes_of(data)
-    found = _check_plan(arms, registration, main, notes)
+    found = _check_plan(arms, registration, main, notes, data.attrs.get("clv"), confidence)
+    found += checks.undeclared_groups(arms)
     if shares is None and registration is not None:
         shares = registration.arms
     found.append(checks.sample_ratio(arms, shares))
-    found.append(checks.attrition(arms, numbers(arms.frame, main)))
+    groups = _groups(arms, by)
+    whole = groups[-1][1]
+    found.append(checks.attrition(whole, numbers(arms.frame, main)))
     found.extend(checks.variation(numbers(arms.frame, main), multiplicative=effect_model == "multiplicative"))
     found.extend(checks.contamination(arms))
     if registration is not None and covariates is None and registration.covariates:
         covariates = registration.covariates
         adjustment = registration.adjustment  # type: ignore[assignment]
-    groups = _groups(arms, by)
     rng = np.random.default_rng(seed)
     work = _Work(arms, adjustment, inference, effect_model, multiplicity, confidence, permutations)
-    tables = []
+    tables: list[pd.DataFrame] = []
+    unmeasured: list[str] = []
     for name in dict.fromkeys([main, *secondary]):
         names = [f"{name}_pre"] if covariates is None and f"{name}_pre" in arms.frame else list(covariates or ())
-        x, filled = covariate_matrix(arms.frame, names)
+        columns, gaps = covariate_table(arms.frame, names)
+        x = columns.to_numpy(dtype=float) if len(columns.columns) else None
         y = numbers(arms.frame, name)
         rows = work.outcome(name, y, x, groups, rng)
         table = rows.assign(role="main" if name == main else "exploratory")
         tables.append(table)
         if name == main:
-            notes += filled
-            known = ~np.isnan(y)
-            seen = checks.balance(_kept(arms, known), None if x is None else x[known], names)
+            notes += gaps
+            seen = checks.balance(whole, columns, ~np.isnan(y))
             found += [seen] if seen else []
-            found.append(work.dominance)
+            found += [*checks.left_out(work.left_out, len(arms.frame)), checks.dominance(work.influence)]
+        elif np.isnan(y).any():
+            found.append(checks.attrition(whole, y, exploratory=name))
+        if work.too_few != unmeasured:
+            unmeasured = work.too_few
+            found += checks.unmeasured(name, unmeasured)
+    if {"win_rate", "cycle_time"} & {main, *secondary}:
+        notes.append("win rate and cycle time are known of accounts with a deal only, and which have one may depend on"
+                     " the arm: compare wins, which every account has")  # fmt: skip
     table = pd.concat(tables, ignore_index=True)
     lead = ["outcome", "role", "group", "arm"]
     table = table[lead + [c for c in table.columns if c not in lead]]
@@ -208,7 +223,9 @@ class _Work:
     multiplicity: str
     confidence: float
     permutations: int
-    dominance: tuple[str, str, str] = ("", "", "")
+    influence: list[pd.Series] = field(default_factory=list)
+    left_out: int = 0
+    too_few: list[str] = field(default_factory=list)
 
     def outcome(
         self,
@@ -221,32 +238,41 @@ class _Work:
         """One row a group and arm."""
         known = ~np.isnan(y)
         rows, contrasts = [], []
+        self.left_out, self.too_few = 0, []
         for label, arms, inside in groups:
+            # What one account does to the effect in a group, it does less to that in all: the last is judged.
+            self.influence = []
             for treatment in arms.treatments:
-                keep = arms.rows(treatment, inside & known)
-                units = [arms.cluster.iloc[keep][arms.arm.iloc[keep] == a].nunique() for a in (treatment, arms.control)]
-                if min(units) < 2:
-                    raise DataError(
-                        f"{label!r}: {treatment!r} has {units[0]} and the control {units[1]} with a known outcome.",
-                        table="experiment", column=name, mend="At least two are needed in each arm.",
-                    )  # fmt: skip
-                keep = shared_blocks(arms, keep)
-                chosen = chosen_adjustment(self.adjustment, x, min(units))
+                every = arms.rows(treatment, inside & known)
+                few = too_few(arms, every, treatment, label)
+                if few:
+                    self.too_few.append(few)
+                    continue
+                keep = shared_blocks(arms, every)
+                self.left_out = len(every) - len(keep)
+                chosen = chosen_adjustment(self.adjustment, x, min(units_of(arms, keep, treatment)))
                 row, contrast = self._contrast(arms, treatment, keep, y, x, chosen, rng)
                 rows.append({"outcome": name, "group": label, "arm": treatment, **row})
                 contrasts.append(contrast)
+        if not rows:
+            raise DataError(
+                f"nothing can be compared: {'; '.join(self.too_few)}.",
+                table="experiment", column=name, mend="At least two accounts are needed in each arm, better twenty.",
+            )  # fmt: skip
         table = pd.DataFrame(rows)
-        # The row "all" repeats what its groups say; it is no further chance to be lucky.
-        family = [i for i, r in enumerate(rows) if r["group"] != "all" or len(groups) == 1]
+        # The rows "all" repeat what their groups say: a family of their own, as large as there are arms.
+        together = [i for i, r in enumerate(rows) if r["group"] == "all"]
+        families = [together, [i for i in range(len(rows)) if i not in together]]
         how = self.multiplicity
         randomised = bool((table["inference"] == "randomisation").all())
         if how == "auto":
             how = "max-t" if randomised else "holm"
         raw = table["p_value"].to_numpy()
         adjusted = raw.copy()
-        adjusted[family] = adjust(
-            [contrasts[i] for i in family], raw[family], how=how, draws=self.permutations, rng=rng
-        )
+        for family in families:
+            adjusted[family] = adjust(
+                [contrasts[i] for i in family], raw[family], how=how, draws=self.permutations, rng=rng
+            )
         return table.assign(p_adjusted=adjusted)
 
     def _contrast(
@@ -259,7 +285,7 @@ class _Work:
         sorted_y = y[keep][comparison.order]
         fit = estimate(comparison, sorted_y[:, None])
         effect, se = float(fit.effect[0]), float(fit.se[0])
-        means = [float(sorted_y[comparison.treated == t].mean()) for t in (True, False)]
+        means = block_means(comparison, sorted_y)
         treated = arms.arm.iloc[keep] == treatment
         row: dict[str, object] = {
             "accounts": int(treated.sum()), "controls": int((~treated).sum()),
@@ -279,10 +305,13 @@ class _Work:
             low, high = effect - half, effect + half
             p = float(2 * stats.t.sf(abs(effect) / se, max(fit.dof, 1.0))) if se > 0 else float(effect == 0)
         row |= {"lower": low, "upper": high, **ratio}
-        row |= {"p_value": p, "adjustment": chosen, "inference": "randomisation" if by_draw else "t"}
-        labels = (arms.block if comparison.small_blocks else arms.cluster).iloc[keep].to_numpy()[comparison.order]
-        firsts = comparison.blocks if comparison.small_blocks else comparison.units
-        self.dominance = checks.dominance(fit.influence[:, 0], np.char.replace(labels.astype(str), "\x1f", " ")[firsts])
+        # Small blocks share one slope.
+        slopes = "cuped" if comparison.adjustment == "lin" and comparison.small_blocks else comparison.adjustment
+        row |= {"p_value": p, "adjustment": slopes, "inference": "randomisation" if by_draw else "t"}
+        firsts = keep[comparison.order][comparison.firsts]
+        small = comparison.small[comparison.block[comparison.firsts]]
+        labels = np.where(small, arms.block.to_numpy(str)[firsts], arms.cluster.to_numpy(str)[firsts])
+        self.influence.append(pd.Series(fit.influence[:, 0], index=np.char.replace(labels, "\x1f", " ")))
         return row, Contrast(arms, treatment, keep, y, x, chosen, comparison, effect, se)
 
 
@@ -291,24 +320,26 @@ def _groups(arms: Arms, by: str | None) -> list[tuple[str, Arms, np.ndarray]]:
     everything = np.ones(len(arms.frame), dtype=bool)
     if by is None:
         return [("all", arms, everything)]
-    need(arms.frame, by)
+    filled(arms.frame, by)
     labels = arms.frame[by].astype(str)
     out = []
     for label in sorted(labels.unique()):
         inside = (labels == label).to_numpy()
-        check_group(arms, by, label, inside)
         present = set(arms.arm[inside])
-        own = tuple(t for t in arms.treatments if t in present)
-        out.append((label, Arms(**{**arms.__dict__, "treatments": own}), inside))
-    whole = Arms(**{**arms.__dict__, "block": labels + "\x1f" + arms.block})
+        own = tuple(t for t in arms.treatments if t in present) or arms.treatments
+        out.append((label, replace(arms, treatments=own), inside))
+    whole = replace(arms, block=labels + "\x1f" + arms.block, blocked=True)
     return [*out, ("all", whole, everything)] if len(out) > 1 else [(out[0][0], arms, everything)]
 
 
-def _kept(arms: Arms, known: np.ndarray) -> Arms:
-    return Arms(**{**arms.__dict__, "frame": arms.frame[known], "arm": arms.arm[known]})
-
-
-def _check_plan(arms: Arms, plan: Registration | None, main: str, notes: list[str]) -> list[tuple[str, str, str]]:
+def _check_plan(
+    arms: Arms,
+    plan: Registration | None,
+    main: str,
+    notes: list[str],
+    about: Mapping[str, Any] | None,
+    confidence: float,
+) -> list[tuple[str, str, str]]:
     if plan is None:
         notes.append("the main outcome was not registered before the start: had it been chosen after looking, nothing"
                      " here would show it")  # fmt: skip
@@ -318,13 +349,12 @@ def _check_plan(arms: Arms, plan: Registration | None, main: str, notes: list[st
             f"the registered main outcome is {plan.outcome!r}, not {main!r}.",
             mend=f"Analyse {plan.outcome!r}, and give {main!r} as a secondary outcome: it is exploratory.",
         )
-    if "account_id" not in arms.frame.columns:
-        return []
-    found = plan.compare(dict(zip(arms.frame["account_id"], arms.arm, strict=True)))
-    if found is None:
-        return [("assignment", "fine", "Every account is in the arm that was registered.")]
-    return [("assignment", "broken" if "arms" in found or "never" in found else "mind",
-             f"Against the registered assignment {found}.")]  # fmt: skip
+    if abs(plan.confidence - confidence) > 1e-9:
+        notes.append(f"registered was a confidence of {plan.confidence:.0%}, not of {confidence:.0%}")
+    rows = checks.planned_window(plan, about if isinstance(about, Mapping) else {})
+    if "account_id" not in arms.frame.columns or not plan.assignment:
+        return rows
+    return [*rows, checks.assignment(plan, dict(zip(arms.frame["account_id"].astype(str), arms.arm, strict=True)))]
 
 
 def _check_options(inference: str, multiplicity: str, model: str, confidence: float, permutations: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -91,8 +92,8 @@ def check_arms(
     Raises
     ------
     DataError
-        No control, no treatment, an arm of one account, an account in two arms, a cluster or an account split, an
-        outcome from before the treatment.
+        No control, no treatment, an arm of one account, an account in two arms, a cluster or an account split, two
+        spellings of an arm, an outcome from before the treatment.
     """
     if not isinstance(data, pd.DataFrame) or data.empty:
         raise DataError("has no rows.", table=TABLE, mend="Give a row an account with its arm and its outcome.")
@@ -100,15 +101,9 @@ def check_arms(
     frame, control = frame.reset_index(drop=True), str(control)
     blocks = [block] if isinstance(block, str) else list(block or [])
     for name in [arm, *blocks, *([cluster] if cluster else [])]:
-        need(frame, name)
-        empty = frame[name].isna().to_numpy()
-        if empty.any():
-            raise DataError(
-                f"is empty for {int(empty.sum())} rows.",
-                table=TABLE, column=name, row=int(np.argmax(empty)) + 1,
-                mend="Say for every account in which arm, block or group it was drawn.",
-            )  # fmt: skip
+        filled(frame, name)
     arms = frame[arm].astype(str)
+    _refuse_spellings(arms, arm)
     treatments = tuple(sorted(set(arms) - {control}))
     if control not in set(arms):
         raise DataError(
@@ -138,17 +133,41 @@ def check_arms(
     return Arms(frame, arms, block_of, clusters, control, treatments, cluster is not None, bool(blocks))
 
 
+def _refuse_spellings(arms: pd.Series, column: str) -> None:
+    """Refuse arms whose names differ by capitals or blanks only: one arm would be taken for two."""
+    names = sorted(set(arms))
+    for one, other in combinations(names, 2):
+        if one.strip().casefold() == other.strip().casefold():
+            rare = min((one, other), key=lambda name: int((arms == name).sum()))
+            raise DataError(
+                f"{one!r} and {other!r} look like one arm written in two ways.",
+                table=TABLE, column=column, row=int(np.argmax((arms == rare).to_numpy())) + 1,
+                mend="Write each arm in one way.",
+            )  # fmt: skip
+
+
 def _refuse_early(frame: pd.DataFrame) -> None:
     """Refuse outcomes that were measured before the treatment began (columns start and measured_from, if there)."""
     if not {"start", "measured_from"} <= set(frame.columns):
         return
-    early = (pd.to_datetime(frame["measured_from"]) < pd.to_datetime(frame["start"])).to_numpy()
+    early = (_dates(frame, "measured_from") < _dates(frame, "start")).to_numpy()
     if early.any():
         raise DataError(
             f"{int(early.sum())} outcomes were measured before the treatment began.",
-            table="experiment", column="measured_from", row=int(np.argmax(early)) + 1,
+            table=TABLE, column="measured_from", row=int(np.argmax(early)) + 1,
             mend="Count outcomes from the start on; what was before belongs into a covariate.",
         )  # fmt: skip
+
+
+def _dates(frame: pd.DataFrame, name: str) -> pd.Series:
+    """Read a column of dates; empty where it is."""
+    dates = pd.to_datetime(frame[name], errors="coerce", format="ISO8601")
+    wrong = (dates.isna() & frame[name].notna()).to_numpy()
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise DataError(f"{frame[name].iloc[row]!r} is no date.", table=TABLE, column=name, row=row + 1,
+                        mend="Give dates such as 2025-03-31.")  # fmt: skip
+    return dates
 
 
 def _clusters(frame: pd.DataFrame, arms: pd.Series, arm: str, cluster: str | None) -> pd.Series:
@@ -156,6 +175,7 @@ def _clusters(frame: pd.DataFrame, arms: pd.Series, arm: str, cluster: str | Non
     if cluster is None:
         if "account_id" not in frame.columns:
             return pd.Series(np.arange(len(frame)).astype(str), index=frame.index)
+        filled(frame, "account_id")
         twice = frame["account_id"].duplicated().to_numpy()
         if twice.any():
             name = frame["account_id"].iloc[int(np.argmax(twice))]
@@ -174,6 +194,14 @@ def _clusters(frame: pd.DataFrame, arms: pd.Series, arm: str, cluster: str | Non
             f"{split.idxmax()!r} is in {split.max()} arms, although it is said to have been randomised as a whole.",
             table=TABLE, column=arm, mend=f"Check {cluster!r}, or give the unit that was randomised.",
         )  # fmt: skip
+    if "account_id" in frame.columns:
+        two = arms.groupby(frame["account_id"].astype(str)).transform("nunique").to_numpy() > 1
+        if two.any():
+            row = int(np.argmax(two))
+            raise DataError(
+                f"{frame['account_id'].iloc[row]!r} is in two arms.",
+                table=TABLE, column="account_id", row=row + 1, mend="Give the account the arm it was drawn into.",
+            )  # fmt: skip
     return labels
 
 
@@ -184,23 +212,44 @@ def need(frame: pd.DataFrame, name: str) -> None:
         raise DataError(f"there is no such column; there are {have}.", table=TABLE, column=name, mend="Name it.")
 
 
+def filled(frame: pd.DataFrame, name: str) -> None:
+    """Refuse a column that is not there, or is empty somewhere."""
+    need(frame, name)
+    empty = frame[name].isna().to_numpy()
+    if empty.any():
+        raise DataError(
+            f"is empty for {int(empty.sum())} rows.",
+            table=TABLE, column=name, row=int(np.argmax(empty)) + 1,
+            mend="Say for every row which account it is, and in which arm, block and group.",
+        )  # fmt: skip
+
+
 def shared_blocks(arms: Arms, keep: np.ndarray) -> np.ndarray:
     """Leave out blocks in which one of the two arms has nobody left."""
-    both = arms.arm.iloc[keep].groupby(arms.block.iloc[keep]).transform("nunique").to_numpy() == 2
-    if not both.any():
+    kept = _shared(arms, keep)
+    if not len(kept):
         raise DataError("no block holds both arms.", table=TABLE, mend="Give the blocks within which arms were drawn.")
+    return kept
+
+
+def _shared(arms: Arms, keep: np.ndarray) -> np.ndarray:
+    both = arms.arm.iloc[keep].groupby(arms.block.iloc[keep]).transform("nunique").to_numpy() == 2
     return keep[both]
 
 
-def check_group(arms: Arms, by: str, label: str, inside: np.ndarray) -> None:
-    """Refuse a group that lacks controls or treated accounts."""
-    present = set(arms.arm[inside])
-    if arms.control not in present or len(present) < 2:
-        missing = "control" if arms.control not in present else "treated account"
-        raise DataError(
-            f"{label!r} has no {missing}: nothing can be said of it.",
-            table=TABLE, column=by, mend="Leave the group out, or give the accounts it is compared with.",
-        )  # fmt: skip
+def units_of(arms: Arms, rows: np.ndarray, treatment: str) -> list[int]:
+    """Count the units of a treatment and of the control."""
+    return [arms.cluster.iloc[rows][arms.arm.iloc[rows] == arm].nunique() for arm in (treatment, arms.control)]
+
+
+def too_few(arms: Arms, rows: np.ndarray, treatment: str, label: str) -> str:
+    """Say of a group that one of two arms has fewer than two units that can be compared; nothing if it has more."""
+    for kept, where in ((rows, ""), (_shared(arms, rows), " in blocks of both")):
+        units = units_of(arms, kept, treatment)
+        if min(units) < 2:
+            what = "groups" if arms.clustered else "accounts"
+            return f"{label} has {units[0]} {what} in {treatment} and {units[1]} in {arms.control}{where}"
+    return ""
 
 
 def numbers(frame: pd.DataFrame, name: str) -> Floats:
@@ -224,22 +273,29 @@ def covariate_matrix(frame: pd.DataFrame, names: Sequence[str]) -> tuple[Floats 
     notes : list of str
         What was filled.
     """
-    columns, notes = [], []
+    table, notes = covariate_table(frame, names)
+    return (table.to_numpy(dtype=float) if len(table.columns) else None), notes
+
+
+def covariate_table(frame: pd.DataFrame, names: Sequence[str]) -> tuple[pd.DataFrame, list[str]]:
+    """Tabulate covariates as `covariate_matrix` does, each column with its name."""
+    columns: dict[str, Floats] = {}
+    notes = []
     for name in names:
         need(frame, name)
         if not pd.api.types.is_numeric_dtype(frame[name].dtype):
             levels = pd.get_dummies(frame[name].astype("str"), dtype=float)
-            columns += [levels[level].to_numpy() for level in list(levels)[1:]]
+            columns |= {f"{name} {level}": levels[level].to_numpy() for level in list(levels)[1:]}
             continue
         values = numbers(frame, name)
         gaps = np.isnan(values)
         if gaps.all():
             raise DataError("is empty.", table=TABLE, column=name, mend="Leave the covariate out.")
-        columns.append(np.where(gaps, values[~gaps].mean(), values))
+        columns[name] = np.where(gaps, values[~gaps].mean(), values)
         if gaps.any():
-            columns.append(gaps.astype(float))
+            columns[f"{name} unknown"] = gaps.astype(float)
             notes.append(f"{name} was unknown for {accounts(int(gaps.sum()))} and set to the mean")
-    return (np.column_stack(columns) if columns else None), notes
+    return pd.DataFrame(columns, index=frame.index), notes
 
 
 def chosen_adjustment(asked: str, covariates: Floats | None, smallest_arm: int) -> Adjustment:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from numbers import Real
 
 import numpy as np
 import pandas as pd
 
-from clv.abm.experiments.arms import TABLE, need, numbers
+from clv.abm.experiments.arms import TABLE, filled, need, numbers
 from clv.abm.experiments.linear import Codes, Floats
 from clv.errors import DataError, SettingsError
 
@@ -58,7 +59,8 @@ def assign_arms(
     strata = _strata(frame, of_account, list(stratify), len(labels))
     names, shares = list(arms), np.array([float(arms[a]) for a in arms])
     pattern = _pattern(shares)
-    strata = _joined(strata, max(len(names), 1))
+    # A stratum that cannot hold every arm in its share would leave accounts without anybody to compare them with.
+    strata = _joined(strata, len(pattern) if pattern else math.ceil(shares.sum() / shares.min()))
     block = np.array([f"{s}" for s in strata], dtype=object)
     chosen = np.empty(len(labels), dtype=np.int64)
     columns = [match] if isinstance(match, str) else list(match or [])
@@ -85,13 +87,13 @@ def assign_arms(
 def _checked(accounts: pd.DataFrame, arms: Mapping[str, float]) -> pd.DataFrame:
     frame = accounts.reset_index() if accounts.index.name == "account_id" and "account_id" not in accounts else accounts
     frame = frame.reset_index(drop=True)
-    need(frame, "account_id")
+    filled(frame, "account_id")
     if frame["account_id"].duplicated().any():
         row = int(np.argmax(frame["account_id"].duplicated().to_numpy()))
         raise DataError(
             "is there twice.", table=TABLE, column="account_id", row=row + 1, mend="Give each account once."
         )
-    if len(arms) < 2 or not all(math.isfinite(v) and v > 0 for v in arms.values()):
+    if len(arms) < 2 or not all(isinstance(v, Real) and math.isfinite(v) and v > 0 for v in arms.values()):
         raise SettingsError(
             f"arms = {dict(arms)!r}.",
             mend="Give at least two arms with shares above 0: {'treatment': 1, 'control': 1}.",
@@ -134,7 +136,7 @@ def _strata(frame: pd.DataFrame, of_account: Codes, columns: list[str], units: i
 
 
 def _joined(strata: np.ndarray, least: int) -> np.ndarray:
-    """Join strata with fewer units than arms: with one another, and if need be with the smallest other."""
+    """Join strata with fewer units than that: with one another, and if need be with the smallest other."""
     names, counts = np.unique(strata.astype(str), return_counts=True)
     small = names[counts < least]
     if not len(small) or len(names) == 1:
@@ -158,13 +160,16 @@ def _pattern(shares: Floats) -> list[int] | None:
 
 
 def _alike(members: Codes, values: Floats, size: int) -> list[Codes]:
-    """Blocks of units that are alike; the last one also holds what is left over."""
+    """Blocks of units that are alike; one also holds what is left over, where units are least apart."""
     many = max(1, len(members) // size)
+    if many == 1:
+        return [members]
     if values.shape[1] == 1:
         ordered = members[np.argsort(values[:, 0], kind="stable")]
-        blocks = np.split(ordered[: many * size], many)
-        blocks[-1] = np.concatenate([blocks[-1], ordered[many * size :]])
-        return blocks
+        # Money is most apart at the top: what is left over is of the smallest.
+        extra = len(ordered) - many * size
+        blocks = np.split(ordered[extra:], many)
+        return [np.concatenate([ordered[:extra], blocks[0]]), *blocks[1:]]
     whitening = np.linalg.cholesky(
         np.linalg.pinv(np.atleast_2d(np.cov(values.T)), hermitian=True) + 1e-12 * np.eye(values.shape[1])
     )
@@ -185,12 +190,16 @@ def _alike(members: Codes, values: Floats, size: int) -> list[Codes]:
 
 
 def _lot(size: int, shares: Floats, rng: np.random.Generator) -> Codes:
-    """Arms of one block: whole parts by share, what remains by lot."""
+    """Arms of one block: whole parts by share, what remains by lot.
+
+    The remainder is drawn systematically (Madow 1949), so that each arm gets more as often as its share says.
+    """
     exact = shares / shares.sum() * size
     counts = np.floor(exact + 1e-9).astype(np.int64)
     rest = size - int(counts.sum())
     if rest:
         parts = np.maximum(exact - counts, 0.0)
-        extra = rng.choice(len(shares), size=rest, replace=False, p=parts / parts.sum())
-        counts[extra] += 1
+        edges = np.concatenate([[0.0], np.cumsum(parts) * (rest / parts.sum())])
+        edges[-1] = rest
+        counts += np.diff(np.ceil(edges - rng.random())).astype(np.int64)
     return rng.permutation(np.repeat(np.arange(len(shares)), counts))

@@ -128,7 +128,7 @@ def design_experiment(
     window : float
         Days over which the outcome will be counted.
     windows : sequence of float
-        Other lengths to compare with.
+        Other lengths to compare with; from transactions only.
     as_of : date, optional
         Last day known; None: the last transaction.
     opportunities : pandas.DataFrame, optional
@@ -223,6 +223,8 @@ def _histories(
     if (transactions is None) == (history is None):
         raise SettingsError("power needs the accounts' past, once.", mend="Give either transactions or history.")
     if history is not None:
+        if len(windows) > 1:
+            raise SettingsError("a history is of one window.", mend="Give transactions, or no other windows.")
         if history.empty or not history.shape[1]:
             raise DataError("has no column.", table="history", mend="Give at least one past window.")
         past = history.set_axis(history.index.astype(str)).rename(columns=str).reindex(ids)
@@ -261,7 +263,9 @@ def _smallest(  # type: ignore[no-untyped-def]
     level = 1 - (1 - confidence) / comparisons
     simulated = simulate_power(comparison, latest[both][comparison.order], confidence=level, draws=draws, rng=rng)
     sd, mean = float(latest.std(ddof=1)), float(latest.mean())
-    per_unit = len(rows) / rows["cluster"].nunique()
+    sizes_of = rows.groupby("cluster").size().to_numpy(float)
+    # As an account sees it: large groups weigh more (Kish 1965, §8.2).
+    per_unit = float((sizes_of**2).sum() / sizes_of.sum())
     formula = smallest_detectable_effect(
         *sizes, sd=sd, correlation=min(max(r, -0.999), 0.999), power=power, confidence=confidence,
         comparisons=comparisons, cluster_size=per_unit, intraclass=_intraclass(latest, rows["cluster"]),

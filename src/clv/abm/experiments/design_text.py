@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from clv.abm.experiments.analysis_text import quantity
+from clv.abm.experiments.analysis_text import SHARES, each, named, quantity
 from clv.abm.wording import accounts, listed
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ def design_text(design: ExperimentDesign) -> str:
     worst = now.iloc[int(now["simulated_relative"].to_numpy().argmax())]
     least = _effect(worst, plan.outcome, design.currency)
     times = f"{plan.power:.0%}"
-    name = plan.outcome.replace("_", " ")
+    name = named(plan.outcome)
     if design.can_show is None:
         head = f"The smallest effect on {name} that this experiment would see {times} of the time is {least}."
     elif design.can_show:
@@ -53,6 +53,11 @@ def design_text(design: ExperimentDesign) -> str:
         f" {worst['zeros']:.0%} made nothing, and the window before predicts it with a correlation of"
         f" {worst['correlation']:.2f}."
     ).replace("-", "\N{MINUS SIGN}")
+    if plan.outcome in SHARES:
+        about = (
+            f" In the last {design.window:.0f} days {name} was {worst['mean']:.0%}, and the window before predicts it"
+            f" with a correlation of {worst['correlation']:.2f}."
+        ).replace("-", "\N{MINUS SIGN}")
     formula = quantity(worst["formula"], plan.outcome, design.currency)
     apart = (
         f" The textbook formula, which knows of no heavy tails, says {formula}."
@@ -75,7 +80,7 @@ def design_text(design: ExperimentDesign) -> str:
 def _effect(row, outcome: str, currency: str) -> str:  # type: ignore[no-untyped-def]
     if not math.isfinite(row["simulated_relative"]):
         return "larger than any that could be believed"
-    return f"{row['simulated_relative']:+.0%}, or {quantity(row['simulated'], outcome, currency)} an account"
+    return f"{row['simulated_relative']:+.0%}, or {quantity(row['simulated'], outcome, currency)}{each(outcome)}"
 
 
 def _longer(design: ExperimentDesign) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from clv.abm.experiments.checks import check_table
+from clv.abm.experiments.checks import check_table, variation
 from clv.abm.experiments.linear import Fit, Floats, fit_cr2
 from clv.abm.experiments.observational import ObservationalEffect, observational_result
 from clv.abm.experiments.panel import Panel, read_panel
@@ -19,6 +19,8 @@ PRETREND = 0.05
 _PLACEBO = 0.01
 #: multiples of the largest step apart before the start that are tried after it.
 _BENDS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
+#: such a multiple below which the sign hangs on little.
+_SLIGHT = 0.5
 
 
 def difference_in_differences(
@@ -38,7 +40,8 @@ def difference_in_differences(
     data : pandas.DataFrame
         One row an account and period; see `clv.abm.experiments.panel.read_panel`.
     start
-        First treated period. Programmes that started at several times are analysed one start after the other.
+        First treated period. Programmes that started at several times are analysed one start after the other, accounts
+        with another start left out: as controls they would pass on their own effect (Goodman-Bacon 2021).
 
     Returns
     -------
@@ -51,9 +54,10 @@ def difference_in_differences(
     Assumes parallel trends: without the programme the treated would have changed as the controls did. The check is a
     joint test of the differences before the start, and of a linear one; it cannot prove the assumption (Roth 2022), so
     that the trend it could have missed is said with the bias that would bring. Sensitivity: relative magnitudes as
-    Rambachan & Roth (2023, section 2.4.1): after the start the difference moves each period by at most `bend` times the
-    largest such step before; the interval is the estimate's, widened by the bias at most. Variance: accounts as
-    clusters, HC2.
+    Rambachan & Roth (2023, section 2.4.1): the difference moves each period by at most `bend` times the largest step
+    that was seen before the start; the interval is the estimate's, widened by the bias at most. Variance: accounts as
+    clusters, HC2. It is also taken for granted that the programme changed nothing before its start, which would show
+    as a trend, and nothing for the controls, which no check can see.
     """
     panel = read_panel(data, outcome=outcome, start=start, period=period, treated=treated)
     if panel.treated.sum() < 2:
@@ -63,17 +67,16 @@ def difference_in_differences(
         )  # fmt: skip
     main = _effect(panel)
     effect, se = float(main.effect[0]), float(main.se[0])
-    rows = _pretrend(panel, effect)
+    rows = variation(panel.outcome.ravel(), multiplicative=False)
+    rows += _pretrend(panel, effect)
     rows.append(_placebo(panel))
-    bends = _sensitivity(panel, effect, se, main.dof, confidence)
-    excludes = (bends["lower"] > 0) | (bends["upper"] < 0)
-    last = float(bends.loc[excludes, "bend"].max()) if excludes.any() else None
-    says = (
-        "Already with parallel trends the interval holds 0."
-        if last is None
-        else f"The sign holds if trends part after the start by up to {last:g} times the largest step apart before it."
-    )
-    if last is not None and last < 0.5:
+    bends, last = _sensitivity(panel, effect, se, main.dof, confidence)
+    says = "Already with parallel trends the interval holds 0."
+    if np.isinf(last):
+        says = "Before the start the two moved exactly alike: nothing says how far they may part after it."
+    elif last > 0:
+        says = f"The sign holds if trends part each period by up to {last:.2g} times the largest step apart before it."
+    if 0 < last < _SLIGHT:
         rows.append(("sensitivity", "mind", "A slight parting of the trends would undo the sign."))
     return observational_result(
         method="difference-in-differences", outcome=outcome, treated=int(panel.treated.sum()),
@@ -130,7 +133,9 @@ def _pretrend(panel: Panel, effect: float) -> list[tuple[str, str, str]]:
     slope, error = float(line.effect[0]), float(line.se[0])
     p_line = float(2 * stats.t.sf(abs(slope) / error, max(line.dof, 1.0))) if error > 0 else float(slope == 0)
     apart = (len(panel.periods) - 1) / 2 + 0.5  # from the middle of the periods before to that of those after
-    missed = float(error * (stats.norm.ppf(0.975) + stats.norm.ppf(0.8)) * apart)
+    # What is found four times in five at half the level, since there are two tests.
+    sharp = max(line.dof, 1.0)
+    missed = float(error * (stats.t.ppf(1 - PRETREND / 4, sharp) + stats.t.ppf(0.8, sharp)) * apart)
     p = min(1.0, 2 * min(joint, p_line))
     bias = slope * apart
     if p < PRETREND:
@@ -167,8 +172,10 @@ def _placebo(panel: Panel) -> tuple[str, str, str]:
     return ("placebo", "fine", f"{said}, no effect, as it should.")
 
 
-def _sensitivity(panel: Panel, effect: float, se: float, dof: float, confidence: float) -> pd.DataFrame:
-    """Intervals if trends part after the start by a multiple of the largest step apart before it."""
+def _sensitivity(
+    panel: Panel, effect: float, se: float, dof: float, confidence: float
+) -> tuple[pd.DataFrame, float]:  # fmt: skip
+    """Intervals if trends part by a multiple of the largest step before the start, and the one that brings 0 in."""
     from scipy import stats
 
     gap = panel.mean_treated - panel.controls.mean(axis=0)
@@ -178,4 +185,5 @@ def _sensitivity(panel: Panel, effect: float, se: float, dof: float, confidence:
     worst = step * ((after + 1) / 2 + (panel.before - 1) / 2)
     half = float(stats.t.ppf((1 + confidence) / 2, max(dof, 1.0))) * se
     rows = [{"bend": b, "lower": effect - half - b * worst, "upper": effect + half + b * worst} for b in _BENDS]
-    return pd.DataFrame(rows)
+    spare = max(abs(effect) - half, 0.0)
+    return pd.DataFrame(rows), spare / worst if worst > 0 else np.inf if spare > 0 else 0.0

@@ -10,13 +10,13 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from clv.abm.experiments.arms import check_arms, codes, covariate_matrix, numbers
-from clv.abm.experiments.checks import check_table
+from clv.abm.experiments.checks import attrition, check_table, variation
 from clv.abm.experiments.linear import Floats
 from clv.abm.experiments.observational import ObservationalEffect, observational_result
 from clv.abm.experiments.sensitivity import e_value
 from clv.errors import DataError, SettingsError
 
-#: chances of having been chosen beyond which a control stands for too many.
+#: chance of the arm that it is in beyond which an account has hardly a like in the other.
 EXTREME = 0.95
 #: standardised difference that is left after weighting (Austin 2009).
 LEFT_OVER = 0.1
@@ -62,7 +62,8 @@ def doubly_robust(
     -----
     Augmented inverse probability weighting (Robins, Rotnitzky & Zhao 1994; for the treated as Mercatanti & Li 2014)
     with cross-fitting (Chernozhukov et al. 2018): consistent if either model is right. Assumes that among accounts with
-    the same covariates chance decided who was treated.
+    the same covariates chance decided who was treated. Accounts whose outcome is not known are left out, which a check
+    says.
     """
     arms = check_arms(data, arm=arm, control=control, cluster=cluster)
     if len(arms.treatments) != 1 or target not in ("treated", "all") or learner not in ("linear", "boosted"):
@@ -74,6 +75,10 @@ def doubly_robust(
         raise SettingsError("no covariates are given.", mend="Name what the choice went by; else nothing is adjusted.")
     z = (arms.arm == arms.treatments[0]).to_numpy().astype(float)
     x, y, z, unit = x[known], y[known], z[known], codes(arms.cluster[known])
+    if folds < 2:
+        raise SettingsError(
+            f"folds = {folds}.", mend="Give at least 2: models are judged on accounts they have not seen."
+        )
     few = int(min(z.sum(), (1 - z).sum()))
     if few < 2 * folds:
         raise DataError(
@@ -83,22 +88,30 @@ def doubly_robust(
     fold = _folds(z, unit, folds, seed)
     share, means = _nuisances(x, y, z, fold, learner, seed)
     effect, se = _aipw(y, z, share, means, unit, target)
-    rows = [_overlap(z, share, target), _balance(x, z, share, target)]
+    rows = [*variation(y, multiplicative=False), _overlap(z, share, target), _balance(x, z, share, target)]
     rows += [("filled", "mind", f"{note}.") for note in notes]
+    rows += [attrition(arms, numbers(arms.frame, outcome))] if not known.all() else []
     if placebo is not None:
         rows.append(_placebo(numbers(arms.frame, placebo)[known], x, z, fold, share, unit, target, learner, seed))
-    sd = float(y.std(ddof=1))
-    point, end = e_value(effect, se, sd, confidence=confidence)
+    dof = float(len(np.unique(unit)) - 1)
+    point, end = e_value(effect, se, float(y.std(ddof=1)), confidence=confidence, dof=dof)
     bent = pd.DataFrame({"of": ["estimate", "interval"], "e_value": [point, end]})
     return observational_result(
         method="doubly robust", outcome=outcome, treated=int(z.sum()), controls=int((1 - z).sum()), effect=effect,
         assumption="among accounts alike in " + ", ".join(covariates) + " chance decided who was treated",
-        se=se, dof=float(len(np.unique(unit)) - 1), checks=check_table(rows), sensitivity=bent, path=pd.DataFrame(),
+        se=se, dof=dof, checks=check_table(rows), sensitivity=bent, path=pd.DataFrame(),
         confidence=confidence, currency=currency,
-        bends=(
-            f"Something unseen would have to make both the choice and a good outcome {point:.2g} times as likely to"
-            f" explain the estimate away, {end:.2g} times to bring 0 into its interval (E-values)."
-        ),
+        bends=_bends(point, end),
+    )  # fmt: skip
+
+
+def _bends(point: float, end: float) -> str:
+    said = (
+        f"Something unseen would have to make both the choice and a good outcome {point:.2g} times as likely to explain"
+        " the estimate away"
+    )
+    return f"{said} (E-value); its interval holds 0 already." if end <= 1 else (
+        f"{said}, {end:.2g} times to bring 0 into its interval (E-values)."
     )  # fmt: skip
 
 
@@ -163,14 +176,24 @@ def _aipw(y: Floats, z: Floats, share: Floats, means: Floats, unit: np.ndarray, 
 
 
 def _overlap(z: Floats, share: Floats, target: str) -> tuple[str, str, str]:
+    """How many accounts each arm is worth after weighting, and how many have hardly a like in the other."""
     weight = share / (1 - share) if target == "treated" else 1 / (1 - share)
-    w = weight[z == 0]
-    worth = float(w.sum() ** 2 / (w**2).sum())
-    alone = float(np.mean(share[z == 1] > EXTREME))
-    said = f"{len(w):,} controls are worth {worth:,.0f} after weighting; {alone:.0%} of the treated have hardly a like"
-    if worth < 10 or alone > 0.2:
-        return ("overlap", "broken", f"{said}: the treated and the controls are too different to be compared.")
-    return ("overlap", "mind" if alone > 0.05 else "fine", f"{said}.")
+    arms = [("controls", weight[z == 0], "treated", share[z == 1])]
+    if target == "all":
+        arms.append(("treated", 1 / share[z == 1], "controls", 1 - share[z == 0]))
+    said, worst, fewest = [], 0.0, np.inf
+    for name, w, other, chance in arms:
+        worth, alone = float(w.sum() ** 2 / (w**2).sum()), float(np.mean(chance > EXTREME))
+        said.append(f"{len(w):,} {name} are worth {worth:,.0f} after weighting; {alone:.0%} of the {other} have hardly"
+                    " a like")  # fmt: skip
+        worst, fewest = max(worst, alone), min(fewest, worth)
+    if fewest < 10 or worst > 0.2:
+        return (
+            "overlap",
+            "broken",
+            f"{'; '.join(said)}: the treated and the controls are too different to be compared.",
+        )
+    return ("overlap", "mind" if worst > 0.05 else "fine", f"{'; '.join(said)}.")
 
 
 def _balance(x: Floats, z: Floats, share: Floats, target: str) -> tuple[str, str, str]:

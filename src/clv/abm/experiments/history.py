@@ -11,6 +11,8 @@ from clv.data.summary_checks import checked
 from clv.errors import DataError, SettingsError
 
 Date = dt.date | str | pd.Timestamp
+#: deals of which the median length of a sale is taken, at least, before recent ones are left out.
+MATURE = 10
 
 
 def outcome_history(
@@ -75,9 +77,18 @@ def _whole(x: float) -> int:
 
 
 def sales_cycle(opportunities: pd.DataFrame | None) -> float:
-    """Median days from opening to winning a deal; 0 where nothing is known."""
+    """Median days from opening to winning a deal; 0 where nothing is known.
+
+    Of recent deals only quick ones are won yet. Deals opened fewer days before the last known one than nine in ten of
+    those won took are therefore left out, if ten or more remain.
+    """
     if opportunities is None or not {"created", "closed"} <= set(opportunities.columns):
         return 0.0
     won = opportunities[opportunities["outcome"] == "won"] if "outcome" in opportunities else opportunities
-    median = ((won["closed"] - won["created"]).dt.total_seconds() / 86_400).median()
-    return float(median) if pd.notna(median) else 0.0
+    won = won.dropna(subset=["created", "closed"])
+    if won.empty:
+        return 0.0
+    days = pd.Series((won["closed"] - won["created"]).dt.total_seconds() / 86_400)
+    end = max(opportunities["created"].max(), opportunities["closed"].max())
+    old = won["created"] <= end - pd.Timedelta(days=float(days.quantile(0.9)))
+    return float((days[old] if old.sum() >= MATURE else days).median())

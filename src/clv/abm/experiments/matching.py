@@ -7,13 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from clv.abm.experiments.arms import check_arms, covariate_matrix, numbers
-from clv.abm.experiments.checks import check_table
+from clv.abm.experiments.arms import check_arms, covariate_matrix, need, numbers
+from clv.abm.experiments.checks import attrition, check_table, variation
 from clv.abm.experiments.linear import Floats
 from clv.abm.experiments.observational import ObservationalEffect, observational_result
 from clv.abm.experiments.sensitivity import rosenbaum_bounds, tolerated_gamma
 from clv.errors import DataError, SettingsError
 
+_FEWEST = 5
 _GAMMAS = (1.0, 1.25, 1.5, 2.0, 3.0)
 
 
@@ -48,53 +49,52 @@ def matched_comparison(
     Returns
     -------
     ObservationalEffect
-        ``sensitivity``: gamma, p_value: Rosenbaum's bounds.
+        ``sensitivity``: gamma, p_value: Rosenbaum's bounds for the pairs' differences, adjusted as the effect is.
 
     Notes
     -----
     Pairs have the least total distance (Hungarian algorithm); what difference is left is taken off by regression within
-    pairs (Abadie & Imbens 2011; Rubin 1979). The standard error is that of the pairs' differences.
+    pairs (Abadie & Imbens 2011; Rubin 1979). The standard error is that of the pairs' differences. Accounts whose
+    outcome is not known are left out, which a check says.
     """
     arms = check_arms(data, arm=arm, control=control)
     if len(arms.treatments) != 1 or caliper <= 0:
         raise SettingsError("arms or caliper are impossible.", mend="Give two arms and a caliper above 0.")
     y = numbers(arms.frame, outcome)
-    x, _ = covariate_matrix(arms.frame, covariates)
+    x, notes = covariate_matrix(arms.frame, covariates)
     if x is None:
         raise SettingsError("no covariates are given.", mend="Name what the choice went by.")
     known = ~np.isnan(y)
     z = (arms.arm == arms.treatments[0]).to_numpy()
+    for name in exact:
+        need(arms.frame, name)
     labels = (
         arms.frame[list(exact)].astype("str").agg("\x1f".join, axis=1) if exact else pd.Series("", arms.frame.index)
     )
     pairs = _pairs(x, z, known, labels.to_numpy(dtype=str), caliper)
     wanted = int((z & known).sum())
-    if len(pairs) < 5:
+    if len(pairs) < _FEWEST:
         raise DataError(
             f"{len(pairs)} of {wanted} treated accounts have a control like them.",
             table="experiment", mend="Widen the caliper, match on less, or say that there is no comparison.",
         )  # fmt: skip
     gap, apart = y[pairs[:, 0]] - y[pairs[:, 1]], x[pairs[:, 0]] - x[pairs[:, 1]]
-    effect, se = _adjusted(gap, apart)
-    rows = [_kept(len(pairs), wanted), _left(x, z, known, apart)]
+    effect, se, alike = _adjusted(gap, apart)
+    rows = [*variation(y, multiplicative=False), _kept(len(pairs), wanted), _left(x, z, known, apart)]
+    rows += [("filled", "mind", f"{note}.") for note in notes]
+    rows += [attrition(arms, y)] if not known.all() else []
     if placebo is not None:
         before = numbers(arms.frame, placebo)
-        found, error = _adjusted(before[pairs[:, 0]] - before[pairs[:, 1]], apart)
-        rows.append(_placebo(found, error))
-    bounds = rosenbaum_bounds(gap, np.array(_GAMMAS))
-    gamma = tolerated_gamma(gap, confidence=confidence)
+        rows.append(_placebo(before[pairs[:, 0]] - before[pairs[:, 1]], apart))
+    bounds = rosenbaum_bounds(alike, np.array(_GAMMAS), sign=effect)
+    gamma = tolerated_gamma(alike, confidence=confidence, sign=effect)
     return observational_result(
         method="matching", outcome=outcome, treated=len(pairs), controls=len(pairs), effect=effect, se=se,
-        assumption="of two accounts alike in " + ", ".join(covariates) + " chance decided which was treated",
+        assumption=f"of two accounts alike in {', '.join([*exact, *covariates])} chance decided which was treated",
         dof=float(len(pairs) - 1), checks=check_table(rows),
         sensitivity=pd.DataFrame({"gamma": _GAMMAS, "p_value": bounds}), path=pd.DataFrame(), confidence=confidence,
         currency=currency,
-        bends=(
-            f"The sign stands if something unseen made one account of a pair up to {gamma:g} times as likely to be"
-            " chosen as the other (Rosenbaum)."
-            if gamma > 1
-            else "Even without anything unseen the sign does not stand (Rosenbaum)."
-        ),
+        bends=_bends(gamma),
     )  # fmt: skip
 
 
@@ -120,14 +120,27 @@ def _pairs(x: Floats, z: np.ndarray, known: np.ndarray, label: np.ndarray, calip
     return np.concatenate(out) if out else np.empty((0, 2), dtype=np.int64)
 
 
-def _adjusted(gap: Floats, apart: Floats) -> tuple[float, float]:
-    """Mean difference of pairs that are exactly alike, by regression on what is left between them."""
+def _adjusted(gap: Floats, apart: Floats) -> tuple[float, float, Floats]:
+    """Mean difference of pairs that are exactly alike, by regression on what is left between them; each pair's own."""
     from clv.abm.experiments.linear import fit_cr2
 
     use = apart[:, np.abs(apart).max(axis=0) > 0]
     design = np.column_stack([np.ones(len(gap)), use]) if len(gap) > 5 * (use.shape[1] + 1) else np.ones((len(gap), 1))
     fit = fit_cr2(design, gap[:, None], column=0)
-    return float(fit.effect[0]), float(fit.se[0])
+    effect = float(fit.effect[0])
+    slopes = np.linalg.lstsq(design, gap, rcond=None)[0][1:]
+    return effect, float(fit.se[0]), gap - design[:, 1:] @ slopes
+
+
+def _bends(gamma: float) -> str:
+    if not gamma >= 1:
+        return "Even had chance alone chosen within pairs, their differences would not settle the sign (Rosenbaum)."
+    if gamma == 1:
+        return "The sign stands only if nothing unseen made one account of a pair likelier to be chosen (Rosenbaum)."
+    return (
+        f"The sign stands if something unseen made one account of a pair up to {gamma:g} times as likely to be chosen"
+        " as the other (Rosenbaum)."
+    )
 
 
 def _kept(pairs: int, wanted: int) -> tuple[str, str, str]:
@@ -147,9 +160,15 @@ def _left(x: Floats, z: np.ndarray, known: np.ndarray, apart: Floats) -> tuple[s
     return ("balance", "fine" if after <= 0.1 else "mind" if after <= 0.3 else "broken", f"{said}.")
 
 
-def _placebo(found: float, error: float) -> tuple[str, str, str]:
+def _placebo(gap: Floats, apart: Floats) -> tuple[str, str, str]:
+    """Difference before the choice of the pairs of which it is known."""
     from scipy import stats
 
+    both = ~np.isnan(gap)
+    if both.sum() < _FEWEST:
+        says = f"Only for {int(both.sum())} pairs is the outcome before the choice known; it was not tested."
+        return ("placebo", "mind", says)
+    found, error, _ = _adjusted(gap[both], apart[both])
     p = float(2 * stats.norm.sf(abs(found) / error)) if error > 0 else float(found == 0)
     said = f"Before the choice the pairs differ by {found:,.4g} (p = {p:.2g})".replace("-", "\N{MINUS SIGN}")
     if not p >= 0.05:

@@ -66,7 +66,8 @@ class UnitSums:
         present = [np.where(n > 0, n, 1.0) for n in count]
         mean = [rows[:, :, 0, 1:] / n[:, :, None] for (rows, _), n in zip(arms, present, strict=True)]
         size = count[0] + count[1]
-        share = size / size.sum(axis=1, keepdims=True)
+        weight = count[0] if self.comparison.of_treated else size
+        share = weight / weight.sum(axis=1, keepdims=True)
         difference = mean[0] - mean[1]
         effect = np.einsum("bk,bkm->bm", share, difference[:, :, :m])
         slopes = self._slopes([rows for rows, _ in arms], mean)

@@ -76,7 +76,7 @@ def _joint(contrasts: list[Contrast], draws: int, rng: np.random.Generator) -> F
         own = sorted_rows[inside]
         mine = contrast.arms.comparison(contrast.treatment, own, contrast.covariates, contrast.adjustment)
         # Small blocks are judged by the two arms at hand, not by all of them.
-        one = replace(mine, small_blocks=contrast.comparison.small_blocks)
+        one = replace(mine, small=contrast.comparison.small, adjustment=contrast.comparison.adjustment)
         now, y = assignments[:, inside], contrast.outcome[own]
         effect, variance = statistics(one, y[:, None], now == k + 1, now == 0)
         root = np.sqrt(np.maximum(variance[:, 0, 0], 1e-12 * max(float(np.median(variance)), 1e-300)))

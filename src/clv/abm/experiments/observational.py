@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from clv.abm.experiments.analysis_text import between, quantity
+from clv.errors import SettingsError
 from clv.result import Result
 
 if TYPE_CHECKING:
@@ -76,6 +77,8 @@ def observational_result(
     """Put an effect, its assumption and its checks into one result; `bends` says how far the assumption may give."""
     from scipy import stats
 
+    if not 0 < confidence < 1:
+        raise SettingsError(f"confidence = {confidence!r}.", mend="Give a probability between 0 and 1.")
     half = float(stats.t.ppf((1 + confidence) / 2, max(dof, 1.0))) * se
     p_value = float(2 * stats.t.sf(abs(effect) / se, max(dof, 1.0))) if se > 0 else math.nan
     flagged = bool((checks["verdict"] == "broken").any())

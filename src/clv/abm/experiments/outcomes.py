@@ -28,6 +28,7 @@ def experiment_outcomes(
     margin: float = 0.3,
     as_of: Date | None = None,
     programme: str | None = None,
+    follow: float | None = None,
 ) -> pd.DataFrame:
     """Measure every account of a programme over the same number of days after its start, and before it.
 
@@ -39,7 +40,7 @@ def experiment_outcomes(
     transactions : pandas.DataFrame
         Columns account_id, date, amount.
     opportunities : pandas.DataFrame, optional
-        Columns account_id, created, closed, outcome.
+        Columns account_id, created, closed, outcome; without the last two nothing is said of deals.
     window : float, optional
         Days counted; None: all that every account has until `as_of`.
     lag : float
@@ -50,22 +51,36 @@ def experiment_outcomes(
         Last day known; None: the last transaction.
     programme : str, optional
         Which programme, where the table holds several.
+    follow : float, optional
+        Days that every deal is watched from its opening, for win_rate and cycle_time; None: half of the days from the
+        start to the end of the window.
 
     Returns
     -------
     pandas.DataFrame
         One row an account: what `programmes` says of it and, over the window, margin, revenue, purchases (days with a
-        purchase), bought (0 or 1); with opportunities wins, win_rate (won of the deals opened after the start and
-        closed in the window; empty without one) and cycle_time (days from opening to winning of those). The same over
-        the window before the start with the ending ``_pre``. ``attrs["clv"]`` holds ``window``, ``lag`` and ``notes``,
-        what a reader must be told.
+        purchase), bought (0 or 1); with opportunities wins (deals opened since the start and won in the window),
+        win_rate (of the deals opened since the start and at least `follow` days before the end: the share won within
+        `follow` days; empty without one) and cycle_time (mean days from opening to winning of those won). The same over
+        the window before the start with the ending ``_pre``. ``attrs["clv"]`` holds ``window``, ``lag``, ``follow`` and
+        ``notes``, what a reader must be told.
 
     Raises
     ------
     DataError
         The programme starts after the data end, or an account has no start or several.
+    SettingsError
+        A window that is not over, or `follow` that is longer.
+
+    Notes
+    -----
+    Counting only deals that are decided would take quick ones for typical: an arm that opens more deals late, as a
+    programme may, would seem to win fewer of them, and sooner. Here every deal is watched for as long; what is decided
+    after `follow` days counts in neither arm. Whether an account has such a deal at all may still depend on the arm.
     """
     rows = _accounts(programmes, programme)
+    if opportunities is not None and not {"closed", "outcome"} <= set(opportunities.columns):
+        opportunities = None
     lines = checked(transactions)
     end = pd.Timestamp(as_of) if as_of is not None else lines["date"].max()
     end = end.normalize() + pd.Timedelta(days=1)
@@ -83,6 +98,12 @@ def experiment_outcomes(
             f"window = {window}: {longest:.0f} days have passed since the last start and the lag.",
             mend="Give a window that is over, or None.",
         )
+    watched = (days + float(lag)) / 2 if follow is None else float(follow)
+    if not 0 < watched < days + float(lag):
+        raise SettingsError(
+            f"follow = {follow}: the window ends {days + float(lag):.0f} days after the start.",
+            mend="Watch deals for fewer days than that, such as half of them.",
+        )
     notes = _notes(days, lag, opportunities)
     index = pd.Index(rows["account_id"])
     span = pd.Timedelta(days=days)
@@ -96,15 +117,15 @@ def experiment_outcomes(
             " known in part only"
         )
     out = rows.set_index(index)
-    for ending, (low, high) in (("", after), ("_pre", before)):
+    for ending, opened, (low, high) in (("", start, after), ("_pre", before[0], before)):
         money = _trade(lines, low, high)
         out[f"margin{ending}"] = margin * money["revenue"]
         out[[f"{name}{ending}" for name in money]] = money
         if opportunities is not None:
-            deals = _deals(opportunities, low, high)
+            deals = _deals(opportunities, opened, low, high, watched)
             out[[f"{name}{ending}" for name in deals]] = deals
     out = out.reset_index(drop=True)
-    out.attrs["clv"] = {"window": days, "lag": float(lag), "notes": notes}
+    out.attrs["clv"] = {"window": days, "lag": float(lag), "follow": watched, "notes": notes}
     return out
 
 
@@ -125,10 +146,15 @@ def _accounts(programmes: pd.DataFrame, programme: str | None) -> pd.DataFrame:
             raise DataError(f"no row is of programme {programme!r}.", table="programmes", mend="Check its name.")
     twice = rows["account_id"].duplicated().to_numpy()
     if twice.any():
-        account = rows["account_id"].iloc[int(np.argmax(twice))]
+        row = int(np.argmax(twice))
+        mine = rows[rows["account_id"] == rows["account_id"].iloc[row]]
+        two = len(set(mine["arm"])) > 1
+        several = "programme" in rows.columns and len(set(rows["programme"].dropna())) > 1
         raise DataError(
-            f"{account!r} is there {int((rows['account_id'] == account).sum())} times.",
-            table="programmes", column="account_id", mend="Choose one programme with programme=….",
+            f"{rows['account_id'].iloc[row]!r} is there {len(mine)} times{', in two arms' if two else ''}.",
+            table="programmes", column="account_id", row=row + 1,
+            mend="Choose one programme with programme=…." if several else "Give each account once, in the arm it was"
+            " drawn into.",
         )  # fmt: skip
     if rows["start"].isna().any():
         raise DataError(
@@ -159,15 +185,24 @@ def _trade(lines: pd.DataFrame, low: pd.Series, high: pd.Series) -> pd.DataFrame
     return out.astype(float)
 
 
-def _deals(opportunities: pd.DataFrame, low: pd.Series, high: pd.Series) -> pd.DataFrame:
-    opened = _within(opportunities.dropna(subset=["created"]), "created", low, high)
-    closed = opened[opened["closed"] < high.reindex(opened["account_id"]).to_numpy()]
-    closed = closed[closed["outcome"].isin(["won", "lost"])]
-    won = (closed["outcome"] == "won").astype(float)
-    length = ((closed["closed"] - closed["created"]).dt.total_seconds() / 86_400).where(won > 0)
-    by = closed["account_id"]
+def _deals(
+    opportunities: pd.DataFrame, opened: pd.Series, low: pd.Series, high: pd.Series, follow: float
+) -> pd.DataFrame:
+    """Wins from `low` to `high` of deals opened from `opened` on; those opened early enough, watched for `follow`."""
+    deals = _within(opportunities.dropna(subset=["created"]), "created", opened, high)
+    account, span = deals["account_id"], pd.Timedelta(days=follow)
+    won = deals["outcome"] == "won"
+    inside = (deals["closed"] >= low.reindex(account).to_numpy()) & (deals["closed"] < high.reindex(account).to_numpy())
+    old = deals["created"] <= (high.reindex(account) - span).to_numpy()
+    length = deals["closed"] - deals["created"]
+    in_time = won & (length < span)
+    days = (length.dt.total_seconds() / 86_400).where(in_time)[old]
     out = pd.DataFrame(
-        {"wins": won.groupby(by).sum(), "win_rate": won.groupby(by).mean(), "cycle_time": length.groupby(by).mean()}
+        {
+            "wins": (won & inside).astype(float).groupby(account).sum(),
+            "win_rate": in_time[old].astype(float).groupby(account[old]).mean(),
+            "cycle_time": days.groupby(account[old]).mean(),
+        }
     ).reindex(low.index)
     return out.assign(wins=out["wins"].fillna(0.0)).astype(float)
 

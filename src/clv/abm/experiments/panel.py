@@ -63,11 +63,21 @@ def read_panel(
     Raises
     ------
     DataError
-        A column or a cell is missing, there is no control, or nothing was seen before or after the start.
+        A column or a cell is missing or no number, there is no control, or nothing was seen before or after the start.
     """
     for name in ("account_id", period, outcome, treated):
         if name not in data.columns:
             raise DataError("there is no such column.", table="panel", column=name, mend="Name it.")
+    for name in ("account_id", period):
+        empty = data[name].isna().to_numpy()
+        if empty.any():
+            raise DataError("is empty.", table="panel", column=name, row=int(np.argmax(empty)) + 1, mend="Fill it in.")
+    if not pd.api.types.is_numeric_dtype(data[outcome].dtype):
+        raise DataError("does not hold numbers.", table="panel", column=outcome, mend="Give numbers.")
+    endless = np.isinf(data[outcome].to_numpy(dtype=float, na_value=np.nan))
+    if endless.any():
+        row = int(np.argmax(endless)) + 1
+        raise DataError("is infinite.", table="panel", column=outcome, row=row, mend="Give a finite number.")
     flag = data[treated]
     if not pd.api.types.is_bool_dtype(flag.dtype):
         known = {"treatment": True, "control": False, "1": True, "0": False, "True": True, "False": False}

@@ -11,7 +11,7 @@ import numpy as np
 
 from clv.abm.experiments.linear import Floats
 from clv.abm.experiments.reassign import log_assignments, reassign, statistics
-from clv.abm.experiments.trial import Comparison
+from clv.abm.experiments.trial import Comparison, block_means
 
 EffectModel = Literal["additive", "multiplicative"]
 
@@ -90,7 +90,7 @@ class Draws:
         relative = (math.nan, math.nan)
         if model == "multiplicative":
             relative = (low - 1, high - 1)
-            base = float(outcome[self.comparison.treated].mean())
+            base = block_means(self.comparison, outcome)[0]
             low, high = (base * (1 - 1 / factor) if factor > 0 else -math.inf for factor in (low, high))
         return Randomised(p_value, low, high, *relative, self.log_count)
 

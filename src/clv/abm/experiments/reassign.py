@@ -105,7 +105,7 @@ def _chunk(comparison: Comparison, columns: Floats, m: int, t: Floats, c: Floats
     share = size / size.sum(axis=1, keepdims=True)
     difference = means[0] - means[1]  # draws × blocks × columns
     if comparison.small_blocks:
-        return _between_blocks(difference, within, count, size, share, block, m)
+        return _between_blocks(comparison, difference, within, (t, c), count, size, share, m)
     slopes = _slopes(within, m, comparison.adjustment == "lin")
     effect = np.einsum("bk,bkm->bm", share, difference[:, :, :m])
     scores = np.zeros((*t.shape, m))
@@ -134,11 +134,14 @@ def _slopes(within: list[Floats], m: int, separate: bool) -> list[Floats | None]
 
 
 def _between_blocks(
-    difference: Floats, within: list[Floats], count: list[Floats], size: Floats, share: Floats, block: Codes, m: int
-) -> tuple[Floats, Floats]:
+    comparison: Comparison, difference: Floats, within: list[Floats], arms: tuple[Floats, Floats],
+    count: list[Floats], size: Floats, share: Floats, m: int,
+) -> tuple[Floats, Floats]:  # fmt: skip
     """Effect from the blocks' differences, with one slope for all; see `clv.abm.experiments.trial.estimate`."""
+    block = comparison.block
     mean = np.einsum("bk,bkc->bc", share, difference)
     apart = difference - mean[:, None, :]
+    within_y = [rest[:, :, :m] for rest in within]
     if difference.shape[2] > m:
         moments = np.einsum("bk,bkx,bkc->bxc", size / 2, apart[:, :, m:], apart)
         for rest, n in zip(within, count, strict=True):
@@ -146,5 +149,13 @@ def _between_blocks(
         slope = np.linalg.pinv(moments[:, :, m:], hermitian=True) @ moments[:, :, :m]
         apart = apart[:, :, :m] - apart[:, :, m:] @ slope
         mean = mean[:, :m] - np.einsum("bx,bxm->bm", mean[:, m:], slope)
-    scores = share[:, :, None] * apart[:, :, :m]
+        within_y = [rest[:, :, :m] - np.einsum("bnx,bxm->bnm", rest[:, :, m:], slope) for rest in within]
+    scores = share[:, :, None] * apart
+    if not comparison.small.all():
+        # Half of what a block is apart falls to each of its arms; what its rows are apart stays with their units.
+        scores = np.zeros_like(within_y[0])
+        for sign, inside, rest, n in zip((1, -1), arms, within_y, count, strict=True):
+            level = inside[:, :, None] * apart[:, block] / 2
+            scores += (share / n)[:, block, None] * (level + sign * rest)
+        scores = np.add.reduceat(scores, comparison.firsts, axis=1)
     return mean[:, :m], np.einsum("bkm,bkl->bml", scores, scores)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from clv.abm.wording import accounts
 from clv.errors import DataError
 
 _FORMAT = 1
@@ -107,9 +108,9 @@ class Registration:
         new = [a for a in found if a not in self.assignment]
         parts = []
         if moved:
-            parts.append(f"{len(moved):,} accounts changed arms (the first is {moved[0]!r})")
+            parts.append(f"{accounts(len(moved))} changed arms (the first is {moved[0]!r})")
         if lost:
-            parts.append(f"{len(lost):,} are missing")
+            parts.append(f"{accounts(len(lost))} {'is' if len(lost) == 1 else 'are'} missing")
         if new:
-            parts.append(f"{len(new):,} were never assigned")
+            parts.append(f"{accounts(len(new))} {'was' if len(new) == 1 else 'were'} never assigned")
         return "; ".join(parts) or None

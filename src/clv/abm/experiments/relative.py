@@ -10,7 +10,7 @@ from clv.abm.experiments.trial import Comparison
 
 
 def relative_effect(comparison: Comparison, outcome: Floats, fit: Fit, *, confidence: float) -> dict[str, float]:
-    """Divide an effect by the mean of the controls.
+    """Divide an effect by the mean that the controls had, each block with the weight of its accounts.
 
     Parameters
     ----------
@@ -35,15 +35,22 @@ def relative_effect(comparison: Comparison, outcome: Floats, fit: Fit, *, confid
     from scipy import stats
 
     nothing = dict.fromkeys(("relative", "relative_se", "relative_lower", "relative_upper"), np.nan)
-    controls = ~comparison.treated
-    n, mean = int(controls.sum()), float(outcome[controls].mean())
-    effect = float(fit.effect[0])
+    # As in the effect, blocks count with all their accounts, whatever share of them were controls.
+    controls, block = ~comparison.treated, comparison.block
+    n = np.add.reduceat(controls.astype(float), comparison.blocks)
+    share = np.bincount(block) / len(block)
+    level = np.add.reduceat(np.where(controls, outcome, 0.0), comparison.blocks) / n
+    mean, effect = float(share @ level), float(fit.effect[0])
     if mean <= 0:
         return nothing
-    firsts = comparison.blocks if comparison.small_blocks else comparison.units
     # As for the effect, residuals are enlarged for what the mean has taken of them (HC2).
-    rest = np.where(controls, outcome - mean, 0.0) / (n * np.sqrt(1 - 1 / n))
-    moved = np.column_stack([fit.influence[:, 0], np.add.reduceat(rest, firsts)])
+    enlarged = 1 / np.sqrt(np.maximum(1 - 1 / n, 0.5))
+    rest = np.where(controls, (share / n * enlarged)[block] * (outcome - level[block]), 0.0)
+    if comparison.small_blocks:
+        few = int(comparison.small.sum())
+        apart = share * (level - mean) * np.sqrt(few / max(few - 1, 1))
+        rest = np.where(comparison.small[block], (apart / np.bincount(block))[block], rest)
+    moved = np.column_stack([fit.influence[:, 0], np.add.reduceat(rest, comparison.firsts)])
     covariance = moved.T @ moved
     ratio = effect / mean
     variance = covariance[0, 0] - 2 * ratio * covariance[0, 1] + ratio**2 * covariance[1, 1]

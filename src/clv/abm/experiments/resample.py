@@ -41,8 +41,7 @@ def resampled_effects(comparison: Comparison, outcomes: Floats, counts: Floats) 
     outcomes : numpy.ndarray, shape (rows, outcomes)
         In the order of the comparison.
     counts : numpy.ndarray, shape (samples, rows)
-        How often each row is in each sample: the same number for all rows of a unit (of a block, where the
-        comparison has small blocks).
+        How often each row is in each sample: the same number for all rows of a unit (of a block, where it is small).
 
     Returns
     -------
@@ -50,7 +49,7 @@ def resampled_effects(comparison: Comparison, outcomes: Floats, counts: Floats) 
         As `clv.abm.experiments.trial.estimate` gives them for the rows copied so often.
     """
     if comparison.small_blocks:
-        return _between_blocks(comparison, outcomes, counts[:, comparison.blocks])
+        return _between_blocks(comparison, outcomes, counts)
     sums = UnitSums(comparison, outcomes)
     step = max(1, _CELLS // max(counts.shape[1], len(comparison.blocks) * sums.width**2))
     z = comparison.treated.astype(float)
@@ -65,23 +64,41 @@ def _between_blocks(comparison: Comparison, outcomes: Floats, counts: Floats) ->
     """Effect from the differences of blocks, with one slope for all; see `clv.abm.experiments.trial.estimate`."""
     m, starts = outcomes.shape[1], comparison.blocks
     columns = np.column_stack([outcomes, comparison.covariates])
+    # Sums of squares lose digits where the mean is large: nothing below hangs on a block's level.
+    size = np.diff(np.append(starts, len(columns)))[:, None]
+    columns = columns - (np.add.reduceat(columns, starts, axis=0) / size)[comparison.block]
     z = comparison.treated.astype(float)
-    k = columns.shape[1]
-    size = np.diff(np.append(starts, len(z))).astype(float)
-    difference, moments = np.zeros((len(starts), k)), np.zeros((len(starts), k, k))
-    for sign, inside in ((1, z), (-1, 1 - z)):
-        n = np.add.reduceat(inside, starts)
-        mean = np.add.reduceat(inside[:, None] * columns, starts, axis=0) / n[:, None]
-        rest = (columns - mean[comparison.block]) * inside[:, None]
-        products = np.add.reduceat(rest[:, :, None] * rest[:, None, :], starts, axis=0)
-        difference += sign * mean
-        moments += (size / n)[:, None, None] * products
-    moments += (size / 2)[:, None, None] * difference[:, :, None] * difference[:, None, :]
-    weight = counts * size
-    total = weight.sum(axis=1, keepdims=True)
-    mean = weight @ difference / total
+    products = (columns[:, :, None] * columns[:, None, :]).reshape(len(z), -1)
+    both = np.column_stack([np.ones(len(z)), columns, products if columns.shape[1] > m else np.empty((len(z), 0))])
+    ends = [*starts[1:], len(z)]
+    out = np.empty((len(counts), m))
+    step = max(1, _CELLS // max(counts.shape[1], len(starts) * both.shape[1]))
+    for start in range(0, len(counts), step):
+        drawn = counts[start : start + step]
+        # Samples × blocks × sums, arm by arm.
+        arms = [
+            np.stack([(drawn * inside)[:, a:b] @ both[a:b] for a, b in zip(starts, ends, strict=True)], axis=1)
+            for inside in (z, 1 - z)
+        ]
+        out[start : start + step] = _from_sums(arms, columns.shape[1], m, of_treated=comparison.of_treated)
+    return out
+
+
+def _from_sums(arms: list[Floats], k: int, m: int, *, of_treated: bool) -> Floats:
+    """Effect of m outcomes from the sums of k columns, and of their products, in both arms of each block."""
+    count = [np.where(sums[:, :, :1] > 0, sums[:, :, :1], 1.0) for sums in arms]
+    mean = [sums[:, :, 1 : k + 1] / n for sums, n in zip(arms, count, strict=True)]
+    size = arms[0][:, :, 0] if of_treated else arms[0][:, :, 0] + arms[1][:, :, 0]
+    total = size.sum(axis=1, keepdims=True)
+    difference = mean[0] - mean[1]
+    effect = np.einsum("bk,bkc->bc", size / total, difference)
     if k == m:
-        return mean
-    drawn = np.einsum("bk,kij->bij", counts, moments) - (total / 2)[:, :, None] * mean[:, :, None] * mean[:, None, :]
-    slope = np.linalg.pinv(drawn[:, m:, m:], hermitian=True) @ drawn[:, m:, :m]
-    return mean[:, :m] - np.einsum("bx,bxm->bm", mean[:, m:], slope)
+        return effect
+    apart = difference - effect[:, None, :]
+    moments = np.einsum("bk,bki,bkj->bij", size / 2, apart, apart)
+    for sums, n, average in zip(arms, count, mean, strict=True):
+        square = average[:, :, :, None] * average[:, :, None, :]
+        within = sums[:, :, k + 1 :].reshape(*size.shape, k, k) - n[:, :, :, None] * square
+        moments += np.einsum("bk,bkij->bij", size / n[:, :, 0], within)
+    slope = np.linalg.pinv(moments[:, m:, m:], hermitian=True) @ moments[:, m:, :m]
+    return effect[:, :m] - np.einsum("bx,bxm->bm", effect[:, m:], slope)

@@ -50,6 +50,10 @@ def roi_text(roi: IncrementalROI) -> str:
     parts.append(
         "Evidence: randomised, compared with a control group. Sums of all treated accounts, not means of ratios."
     )
+    if roi.window is not None:
+        parts[-1] += f" Margin is counted over {roi.window:.0f} days after the start, and not discounted."
+    if roi.shared:
+        parts[-1] += f" {money(roi.shared, roi.currency)} of the cost is on no account and counts in the whole only."
     if notes:
         parts.append("Mind: " + " ".join(notes))
     return "\n\n".join(parts)

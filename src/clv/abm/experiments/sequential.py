@@ -103,7 +103,8 @@ def monitor_experiment(
     Intervals are effect ± limit × standard error (repeated confidence intervals, Jennison & Turnbull 1989).
 
     "confidence_sequence": Waudby-Smith, Arbour, Sinha, Kennedy & Ramdas (2024, *Annals of Statistics*, eq. 7, with ρ
-    chosen for the planned end); asymptotic.
+    chosen for the planned end, as the accounts and the time of the first look foretell it); asymptotic, with limits
+    widened as those of t are over the normal's while few are in.
     """
     arms = check_arms(data, arm=arm, control=control, block=block, cluster=cluster)
     if len(arms.treatments) != 1:
@@ -138,7 +139,9 @@ def monitor_experiment(
         sizes = [(int(comparison.treated.sum()), int((~comparison.treated).sum()))] * len(looks)
         found = list(zip(effect[0], se[0], limits, sizes, strict=True))
     else:
-        found = [_entered(arms, treatment, values[:, k], x, adjustment, when[k], confidence) for k in range(len(looks))]
+        # ρ must not change from look to look: the first one says how many are to be expected at the end.
+        planned = arms.cluster[~np.isnan(values[:, 0])].nunique() / when[0]
+        found = [_entered(arms, treatment, y, x, adjustment, planned, confidence) for y in values.T]
     for name, time, (estimated, error, limit, size) in zip(looks, when, found, strict=True):
         half = limit * error
         rows.append(
@@ -202,8 +205,10 @@ def _limits(t: Floats, spent: Floats) -> Floats:
     return out
 
 
-def _entered(arms, treatment: str, y: Floats, x: Floats | None, adjustment: str, time: float, confidence: float):  # type: ignore[no-untyped-def]
+def _entered(arms, treatment: str, y: Floats, x: Floats | None, adjustment: str, planned: float, confidence: float):  # type: ignore[no-untyped-def]
     """Effect among those who are in, and the limit of the asymptotic confidence sequence."""
+    from scipy import stats
+
     known = np.flatnonzero(~np.isnan(y))
     if arms.arm.iloc[known].nunique() == 2:
         known = shared_blocks(arms, known)
@@ -218,8 +223,8 @@ def _entered(arms, treatment: str, y: Floats, x: Floats | None, adjustment: str,
     n = len(comparison.units)
     # ρ makes the sequence narrowest at the planned end.
     alpha = 1 - confidence
-    end = n / time
-    rho2 = (-2 * np.log(alpha) + np.log(-2 * np.log(alpha) + 1)) / end
+    rho2 = (-2 * np.log(alpha) + np.log(-2 * np.log(alpha) + 1)) / planned
     limit = float(np.sqrt((n * rho2 + 1) / (n * rho2) * np.log((n * rho2 + 1) / alpha**2)))
+    limit = float(stats.t.isf(stats.norm.sf(limit), max(fit.dof, 1.0)))
     size = int(comparison.treated.sum()), int((~comparison.treated).sum())
     return float(fit.effect[0]), float(fit.se[0]), limit, size

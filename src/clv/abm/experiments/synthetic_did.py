@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from clv.abm.experiments.checks import check_table
+from clv.abm.experiments.checks import check_table, variation
 from clv.abm.experiments.linear import Floats
 from clv.abm.experiments.observational import ObservationalEffect, observational_result
 from clv.abm.experiments.panel import Panel, read_panel
@@ -18,6 +18,8 @@ from clv.errors import SettingsError
 ORDINARY = 0.05
 #: times the usual misfit from which there is no comparison.
 APART = 3.0
+#: times as much as the controls vary from which it is said that the treated do.
+RESTLESS = 1.5
 
 
 def synthetic_difference_in_differences(
@@ -42,8 +44,9 @@ def synthetic_difference_in_differences(
     start
         First treated period.
     error : {"auto", "placebo", "jackknife"}
-        "placebo" needs more controls than treated accounts, and assumes that all accounts vary alike; "jackknife" needs
-        two treated accounts or more. "auto": placebo where it can be had.
+        "placebo" needs more controls than treated accounts; where the treated vary more than the controls did before
+        the start, it is widened by as much. "jackknife" needs two treated accounts or more. "auto": placebo where it
+        can be had.
     placebos : int
 
     Returns
@@ -56,11 +59,15 @@ def synthetic_difference_in_differences(
     Arkhangelsky, Athey, Hirshberg, Imbens & Wager (2021, *American Economic Review* 111, algorithms 1, 3 and 4). The
     assumption is that outcomes follow some few factors in common, which the weighted past catches; it is checked by a
     start that never was and by how far the weighted controls are from the treated before the start, each against the
-    same for controls chosen at random as if they had been treated.
+    same for controls chosen at random as if they had been treated. Placebos take it that all accounts vary alike, which
+    large accounts do not: misfit, fake start and error are scaled by how much more the treated vary (as Ferman & Pinto
+    2019, *Review of Economics and Statistics* 101, do in difference-in-differences).
     """
     panel = read_panel(data, outcome=outcome, start=start, period=period, treated=treated)
     many, pool = int(panel.treated.sum()), int((~panel.treated).sum())
     chosen = error if error != "auto" else "placebo" if pool > many + 1 else "jackknife"
+    if error not in ("auto", "placebo", "jackknife"):
+        raise SettingsError(f"error = {error!r} is not known.", mend="Use 'auto', 'placebo' or 'jackknife'.")
     if (chosen == "placebo" and pool <= many + 1) or (chosen == "jackknife" and many < 2) or placebos < 20:
         raise SettingsError(
             f"no standard error by {chosen} with {many} treated, {pool} controls and {placebos} placebos.",
@@ -69,12 +76,21 @@ def synthetic_difference_in_differences(
     omega, lam = weights(panel)
     effect = _effect(panel, omega, lam)
     rng = np.random.default_rng(seed)
-    rows: list[tuple[str, str, str]] = []
-    fits, spread = _misfit(panel, omega), np.nan
-    if pool > many + 1:
-        drawn, misfits, fakes = _placebos(panel, placebos, rng)
+    rows = variation(panel.outcome.ravel(), multiplicative=False)
+    fits, spread, restless = _misfit(panel, omega), np.nan, _restlessness(panel)
+    if not np.isfinite(restless):
+        says = "The controls did not change at all before the start: they say nothing of accounts that do."
+        rows.append(("alike variation", "broken", says))
+    elif pool > many + 1:
+        drawn, misfits, fakes = restless * _placebos(panel, placebos, rng)
         spread = float(drawn.std(ddof=1))
         rows += _checks(panel, omega, fits, misfits, fakes)
+        if restless >= RESTLESS:
+            wider = ", and the interval is as much wider" if chosen == "placebo" else ""
+            rows.append(
+                ("alike variation", "mind", f"Before the start the treated varied {restless:.1f} times as much as the"
+                 f" controls: what is usual for the controls says less of them{wider}.")
+            )  # fmt: skip
     se = spread if chosen == "placebo" else _jackknife(panel, omega, lam)
     left_out = _leave_out(panel, omega)
     reach = f"{left_out['effect'].min():,.4g} to {left_out['effect'].max():,.4g}".replace("-", "\N{MINUS SIGN}")
@@ -116,6 +132,14 @@ def _misfit(panel: Panel, omega: Floats) -> float:
     return float(gap.std())
 
 
+def _restlessness(panel: Panel) -> float:
+    """How many times as much as the controls the treated vary between periods before the start; at least 1."""
+    steps = np.diff(panel.outcome[:, : panel.before], axis=1)
+    steps = steps - steps[~panel.treated].mean(axis=0)
+    own, others = float(steps[panel.treated].std()), float(steps[~panel.treated].std())
+    return max(1.0, own / others) if others > 0 else np.inf if own > 0 else 1.0
+
+
 def _fake(panel: Panel) -> float:
     """Effect of a start that never was, two thirds into the periods before the true one; NaN if there are too few."""
     start = (2 * panel.before) // 3
@@ -125,7 +149,7 @@ def _fake(panel: Panel) -> float:
     return _effect(earlier, *weights(earlier))
 
 
-def _placebos(panel: Panel, many: int, rng: np.random.Generator) -> tuple[Floats, Floats, Floats]:
+def _placebos(panel: Panel, many: int, rng: np.random.Generator) -> Floats:
     """Effects, misfits and fake starts of controls that were never treated, drawn as if they had been."""
     y, n = panel.controls, int(panel.treated.sum())
     out = np.empty((3, many))
@@ -135,7 +159,7 @@ def _placebos(panel: Panel, many: int, rng: np.random.Generator) -> tuple[Floats
         fake = Panel(y, flag, panel.before, panel.accounts[~panel.treated], panel.periods)
         omega, lam = weights(fake)
         out[:, b] = _effect(fake, omega, lam), _misfit(fake, omega), _fake(fake)
-    return out[0], out[1], out[2]
+    return out
 
 
 def _jackknife(panel: Panel, omega: Floats, lam: Floats) -> float:

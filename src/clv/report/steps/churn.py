@@ -209,18 +209,17 @@ class ChurnSteps(ValueSteps):
     def discounts(self) -> DiscountEffect | Missing:
         """What a discount adds, net of the dip after it."""
         from clv.churn.loyalty.discount_effect import discount_effect
-        from clv.errors import ClvError
 
-        try:
-            return discount_effect(
+        return self._told(
+            "What discounts add cannot be told",
+            lambda: discount_effect(
                 self.transactions,
                 self.table("offers"),
                 as_of=self.as_of,
                 grain=self.settings.grain,
                 confidence=self.settings.confidence,
-            )
-        except ClvError as error:
-            return Missing.because(f"What discounts add cannot be told: {error.message}")
+            ),
+        )
 
     @cached_property
     def moved_down(self) -> pd.DataFrame:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from clv.data import units
 from clv.data.study import Study
+from clv.errors import ClvError, DataError
 from clv.report.store import Store
+from clv.result import Missing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,6 +21,22 @@ if TYPE_CHECKING:
     from clv.data.book import Book
     from clv.data.settings import Settings
     from clv.result import Result
+
+_Found = TypeVar("_Found")
+#: how a fault begins that says nothing without the column whose fault it is.
+_BARE = re.compile(r"(is|are|was|has|does|holds|lacks|cannot|occurs) ")
+_NO_COLUMN = re.compile(r"^(there is no such column|the column is missing)")
+
+
+def reason(error: ClvError) -> str:
+    """Say what is wrong without the place in a table that a reader of a report has never seen, and without the mend."""
+    if not isinstance(error, DataError):
+        return error.message
+    if error.column is None:
+        return f"the table {error.table} {error.fault}" if error.table and _BARE.match(error.fault) else error.fault
+    if _BARE.match(error.fault):
+        return f"{error.column.replace('_', ' ')} {error.fault}"
+    return _NO_COLUMN.sub(f"there is no column {error.column!r}", error.fault)
 
 
 @dataclass(frozen=True)
@@ -122,3 +142,11 @@ class DataSteps:
         """Tell a reader something once."""
         if note not in self.notes:
             self.notes.append(note)
+
+    @staticmethod
+    def _told(otherwise: str, find: Callable[[], _Found]) -> _Found | Missing:
+        """Find something, or say why it cannot be found."""
+        try:
+            return find()
+        except ClvError as error:
+            return Missing.because(f"{otherwise}: {reason(error)}")

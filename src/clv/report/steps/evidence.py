@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from clv.errors import ClvError
-from clv.report.steps.data import DataSteps
+from clv.report.steps.data import DataSteps, reason
 from clv.result import Missing
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from clv.abm.loop.response import Response
     from clv.abm.spending import Spending
 
+_NONE = "This study has no programme: there is nothing whose return could be measured."
 _NO_PROGRAMME = (
     "This study has no programme with a control group: what one returned cannot be told, whatever was bought by those "
     "who were in it."
@@ -27,11 +28,11 @@ _NOT_RANDOMISED = (
 )
 
 
-def reason(error: ClvError) -> str:
-    """Say what is wrong without the place in a table that a reader of a report has never seen."""
-    table = getattr(error, "table", None)
-    place, apart, rest = error.message.partition(": ")
-    return rest if table is not None and apart and place.startswith("table ") else error.message
+def in_blocks(programme: pd.DataFrame) -> pd.DataFrame:
+    """Fill the randomisation blocks: an account without one was drawn among all of its tier, as the table says."""
+    tier = "all of " + programme["tier"].astype(str)
+    block = programme["block"].astype(object).fillna(tier) if "block" in programme else tier
+    return programme.assign(block=block)
 
 
 class EvidenceSteps(DataSteps):
@@ -45,10 +46,12 @@ class EvidenceSteps(DataSteps):
         costs = self.table("costs")
         if costs is None:
             return Missing.because("The study has no table of costs: what it costs to win an account is not known.")
-        try:
-            return reconcile_costs(costs, self.table("programmes"), as_of=self.as_of, currency=self.settings.currency)
-        except ClvError as error:
-            return Missing.because(f"Costs cannot be used: {error}")
+        return self._told(
+            "Costs cannot be used",
+            lambda: reconcile_costs(
+                costs, self.table("programmes"), as_of=self.as_of, currency=self.settings.currency
+            ),
+        )  # fmt: skip
 
     @cached_property
     def programme(self) -> pd.DataFrame | None:
@@ -81,9 +84,12 @@ class EvidenceSteps(DataSteps):
         from clv.abm.experiments.outcomes import experiment_outcomes
 
         programmes, settings = self.table("programmes"), self.settings
-        if programmes is None or not {"treatment", "control"} <= set(programmes["arm"]):
+        if programmes is None or programmes.empty:
+            return Missing.because(_NONE)
+        if not {"treatment", "control"} <= set(programmes["arm"]):
             return Missing.because(_NO_PROGRAMME)
-        if self.programme is None or self.programme.empty:
+        begun = self.programme
+        if begun is None or begun.empty:
             first = programmes["start"].min()
             return Missing.because(
                 f"The programme starts on {first:%Y-%m-%d}, and what is known ends on {self.as_of:%Y-%m-%d}: any "
@@ -91,13 +97,15 @@ class EvidenceSteps(DataSteps):
             )
         if not settings.programme.randomised:
             return Missing.because(_NOT_RANDOMISED)
-        try:
-            return experiment_outcomes(
-                self.programme, self.margin_lines, opportunities=self.table("opportunities"), margin=settings.margin,
-                as_of=self.as_of,
-            )  # fmt: skip
-        except ClvError as error:
-            return Missing.because(f"What the programme changed cannot be told: {error}")
+        return self._told(
+            "What the programme changed cannot be told",
+            lambda: in_blocks(
+                experiment_outcomes(
+                    begun, self.margin_lines, opportunities=self.table("opportunities"), margin=settings.margin,
+                    as_of=self.as_of,
+                )
+            ),
+        )  # fmt: skip
 
     @cached_property
     def margin_lines(self) -> pd.DataFrame:
@@ -136,13 +144,25 @@ class EvidenceSteps(DataSteps):
                 "The programme is still running: the intervals of its comparison hold for one look only; those for "
                 "looks on the way hold for all of them."
             )
-        try:
-            return analyse_experiment(
-                data, by="tier", block=self._block(data), secondary=also, seed=settings.seed,
+        return self._told(
+            "What the programme changed cannot be told",
+            lambda: analyse_experiment(
+                data, by="tier", block="block", secondary=also, seed=settings.seed,
                 currency=settings.currency,
-            )  # fmt: skip
-        except ClvError as error:
-            return Missing.because(f"What the programme changed cannot be told: {error}")
+            ),
+        )  # fmt: skip
+
+    @property
+    def experiment_table(self) -> pd.DataFrame:
+        """Effects as they are read: the figures of a row with as many decimals as its largest; no column if none."""
+        import pandas as pd
+
+        from clv.abm.wording import alike
+
+        if isinstance(self.experiment, Missing):
+            return pd.DataFrame()
+        table, figures = self.experiment.table, ["mean_treated", "mean_control", "effect", "lower", "upper"]
+        return table.assign(**dict(zip(figures, zip(*map(alike, table[figures].to_numpy()), strict=True), strict=True)))
 
     @property
     def experiment_checks(self) -> pd.DataFrame:
@@ -161,13 +181,16 @@ class EvidenceSteps(DataSteps):
             return data
         if "cost" not in data:
             return Missing.because("The programme's cost is not known, so that its return cannot be told.")
-        try:
-            roi = incremental_roi(
-                data, by="tier", block=self._block(data), seed=settings.seed, currency=settings.currency
-            )
-        except ClvError as error:
-            return Missing.because(f"What the programme returned cannot be told: {error}")
-        self.store.put("programme_return", roi.table)
+        shared = 0.0 if isinstance(self.spent, Missing) else self.spent.shared
+        roi = self._told(
+            "What the programme returned cannot be told",
+            lambda: incremental_roi(
+                data, by="tier", block="block", shared=shared, seed=settings.seed,
+                currency=settings.currency,
+            ),
+        )  # fmt: skip
+        if not isinstance(roi, Missing):
+            self.store.put("programme_return", roi.table)
         return roi
 
     @cached_property
@@ -222,8 +245,3 @@ class EvidenceSteps(DataSteps):
             self.store.folder.mkdir(parents=True, exist_ok=True)
             save_response(response, self.store.folder / "response.json")
         return response
-
-    @staticmethod
-    def _block(data: pd.DataFrame) -> str | None:
-        """Name the column of randomisation blocks where every account has one."""
-        return "block" if "block" in data and data["block"].notna().all() else None

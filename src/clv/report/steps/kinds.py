@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from clv.errors import ClvError
 from clv.report.steps.churn import ChurnSteps
-from clv.result import Missing, Result
+from clv.result import Missing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,8 +24,6 @@ if TYPE_CHECKING:
     from clv.abm.propensity.win_propensity import WinPropensity
     from clv.abm.suitability import Suitability
     from clv.abm.wallet.potential import WalletPotential
-
-_Found = TypeVar("_Found", bound=Result)
 
 #: accounts of which there are too few, or which are all alike, are said so by the analyses themselves.
 _NO_ACCOUNTS = "This study has no table of accounts: {}."
@@ -336,11 +332,3 @@ class KindSteps(ChurnSteps):
         import pandas as pd
 
         return frame if len(frame) else pd.DataFrame()
-
-    @staticmethod
-    def _told(otherwise: str, find: Callable[[], _Found]) -> _Found | Missing:
-        """Find something, or say why it cannot be found."""
-        try:
-            return find()
-        except ClvError as error:
-            return Missing.because(f"{otherwise}: {error.message}")

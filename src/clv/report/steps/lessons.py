@@ -5,8 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from clv.errors import ClvError
-from clv.report.steps.evidence import reason
+from clv.report.steps.evidence import in_blocks
 from clv.report.steps.winning import WinningSteps
 from clv.result import Missing
 
@@ -38,8 +37,11 @@ class LessonSteps(WinningSteps):
             return Missing.because("All accounts of the programme are controls: nobody was treated.")
         if "control" in arms and settings.programme.randomised:
             return Missing.because("This programme's controls were drawn by lot; no other comparison is needed.")
-        controls = programme.loc[programme["arm"] == "control", "account_id"] if "control" in arms else None
-        return self._compared(programme[programme["arm"] == "treatment"], controls)
+        treated, every = programme[programme["arm"] == "treatment"], self.table("programmes")
+        known = programme.loc[programme["arm"] == "control"] if "control" in arms else self.transactions
+        # Who was treated in another programme is no control of this one.
+        elsewhere = set() if every is None else set(every.loc[every["arm"] == "treatment", "account_id"])
+        return self._compared(treated, sorted(set(known["account_id"]) - elsewhere))
 
     @property
     def unrandomised_checks(self) -> pd.DataFrame:
@@ -82,12 +84,10 @@ class LessonSteps(WinningSteps):
             known = [name for name in _FIRM if name in firms and firms[name].notna().any()]
             data = data.merge(firms[known], left_on="account_id", right_index=True, how="left")
             features += known
-        try:
-            return uplift(
-                data, features=features, block=self._block(data), seed=settings.seed, currency=settings.currency
-            )
-        except ClvError as error:
-            return Missing.because(f"Who gains more than others cannot be told: {reason(error)}")
+        return self._told(
+            "Who gains more than others cannot be told",
+            lambda: uplift(data, features=features, block="block", seed=settings.seed, currency=settings.currency),
+        )
 
     @cached_property
     def monitoring(self) -> Monitoring | Missing:
@@ -96,13 +96,14 @@ class LessonSteps(WinningSteps):
         from clv.abm.looks import experiment_looks
         from clv.data import units
 
-        settings = self.settings
-        if self.outcomes is None or self.programme is None:
+        settings, programme = self.settings, self.programme
+        if self.outcomes is None or programme is None:
             return Missing.because("No programme with controls by lot is running.")
         planned = units.years(settings.horizon, settings.unit) * 365.25
-        try:
+
+        def look() -> Monitoring | Missing:
             looks = experiment_looks(
-                self.programme, self.margin_lines, every=settings.programme.look_every, planned=planned,
+                programme, self.margin_lines, every=settings.programme.look_every, planned=planned,
                 margin=settings.margin, as_of=self.as_of,
             )  # fmt: skip
             if not looks.running:
@@ -110,22 +111,20 @@ class LessonSteps(WinningSteps):
                     "The programme is over: the comparison above is its result, and looking at it once is all there is."
                 )
             return monitor_experiment(
-                looks.data, looks=looks.looks, times=looks.times, block=self._block(looks.data), seed=settings.seed,
+                in_blocks(looks.data), looks=looks.looks, times=looks.times, block="block", seed=settings.seed,
                 currency=settings.currency,
             )  # fmt: skip
-        except ClvError as error:
-            return Missing.because(f"There is nothing to look at yet: {reason(error)}")
 
-    def _compared(
-        self, treated: pd.DataFrame, controls: list[str] | pd.Series | None
-    ) -> UnrandomisedEvidence | Missing:
+        return self._told("There is nothing to look at yet", look)
+
+    def _compared(self, treated: pd.DataFrame, controls: list[str]) -> UnrandomisedEvidence | Missing:
         from clv.abm.unrandomised import unrandomised_evidence
 
         settings = self.settings
-        try:
-            return unrandomised_evidence(
+        return self._told(
+            "Not randomised, and nothing to compare with",
+            lambda: unrandomised_evidence(
                 treated, self.margin_lines, controls=controls, accounts=self.accounts, margin=settings.margin,
                 as_of=self.as_of, seed=settings.seed, currency=settings.currency,
-            )  # fmt: skip
-        except ClvError as error:
-            return Missing.because(f"Not randomised, and nothing to compare with: {error}")
+            ),
+        )  # fmt: skip

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from clv.abm.forecast.wording import percent
+from clv.abm.forecast.wording import chance, percent
 from clv.abm.journey import ALL_TIERS
-from clv.abm.wording import money
-from clv.errors import ClvError
-from clv.report.steps.evidence import reason
+from clv.abm.wording import accounts, money, money_range
 from clv.report.steps.lessons import LessonSteps
 from clv.result import Missing, Result
 
@@ -39,17 +38,41 @@ class ReturnSteps(LessonSteps):
         if isinstance(self.roi, Missing):
             other, programme = self.unrandomised, self.programme
             if isinstance(other, Missing) or programme is None:
-                return self.roi
+                return Missing.because(f"{self.roi.text}\n\n{self._expected(held_out)}".strip())
             treated = programme[programme["arm"] == "treatment"]
             known = "cost" in treated and treated["cost"].notna().all()
             return unrandomised_verdict(other, spent=float(treated["cost"].sum()) if known else None, held_out=held_out)
         sound = not isinstance(self.experiment, Missing) and self.experiment.sound
-        shared = 0.0 if isinstance(self.spent, Missing) else self.spent.shared
         mine = None if self.outcomes is None else self.outcomes[self.outcomes["arm"] == "treatment"]
-        return programme_verdict(
-            self.roi, self.response, spent=None if mine is None else float(mine["cost"].sum()), p_next=plan,
-            shared=shared, held_out=held_out, sound=sound,
-        )  # fmt: skip
+        # Accounts without a comparison are in no sum: what was spent on them did not buy the return that is shown.
+        rest = 0 if mine is None else len(mine) - int(self.roi.table["accounts"].iloc[-1])
+        spent = None if mine is None or rest else float(mine["cost"].sum())
+        found = programme_verdict(self.roi, self.response, spent=spent, p_next=plan, held_out=held_out, sound=sound)
+        if mine is None or not rest:
+            return found
+        whole = money(float(mine["cost"].sum()), self.settings.currency)
+        said = (
+            f"In all {whole} went to {accounts(len(mine))}; {rest:,} of them have no controls to be compared with, and"
+            " what these returned cannot be told."
+        )
+        first, apart, others = found.text.partition("\n\n")
+        return replace(found, text=f"{first} {said}{apart}{others}")
+
+    def _expected(self, held_out: int) -> str:
+        """Say what to go by where no return was measured: what is expected of the plan, and what tells next time."""
+        if isinstance(self.forecast, Missing):
+            return ""
+        total, currency = self.forecast.table.iloc[0], self.forecast.currency
+        basis = "what earlier programmes taught" if self.response.measurements else "what is assumed, not measured"
+        said = (
+            f"Next: by {basis}, the present plan spends {money(total['cost'], currency)} on"
+            f" {accounts(int(total['accounts']))} and brings {money(total['npv'], currency)} net"
+            f" ({self.forecast.confidence:.0%}: {money_range(total['npv_lower'], total['npv_upper'])}); it pays"
+            f" with a chance of {chance(float(total['p_positive']))}."
+        )
+        if held_out:
+            said += f" Leave out the {accounts(held_out)} that the lot has drawn: they are what next time is told by."
+        return said
 
     @property
     def how_to_read(self) -> Result:
@@ -60,7 +83,7 @@ class ReturnSteps(LessonSteps):
                 "nought to above, whether it paid is not proven, whatever the middle says."
             )
         if isinstance(self.unrandomised, Missing):
-            return self.roi
+            return Missing.because("No return was measured, so that none is shown.")
         return Missing.because(
             "Nobody drew lots: the picture shows what several methods make of that, not a measurement."
         )
@@ -99,10 +122,12 @@ class ReturnSteps(LessonSteps):
         """What the present plan is expected to return, by what is believed of the tiers now."""
         from clv.abm.forecast.roi import forecast_roi
 
-        try:
-            return forecast_roi(self.allocation, self.incremental, self.response, segments=self._segments, **self._how)
-        except ClvError as error:
-            return Missing.because(f"The return of the plan cannot be foretold: {error}")
+        return self._told(
+            "The return of the plan cannot be foretold",
+            lambda: forecast_roi(
+                self.allocation, self.incremental, self.response, segments=self._segments, **self._how
+            ),
+        )  # fmt: skip
 
     @property
     def forecast_tornado(self) -> None:
@@ -120,10 +145,10 @@ class ReturnSteps(LessonSteps):
         cut = rank_and_cut(full.work.book, full.work.rules)
         cut = cut.merge(self.candidates[["account_id", "tier", "cost"]], how="left", on=["account_id", "tier"])
         plans: dict[str, Any] = {"the plan": full, "rank and cut": cut.assign(cost=cut["cost"].fillna(0.0))}
-        try:
-            return compare_roi(plans, self.incremental, self.response, **self._how)
-        except ClvError as error:
-            return Missing.because(f"Plans cannot be compared: {error}")
+        return self._told(
+            "Plans cannot be compared",
+            lambda: compare_roi(plans, self.incremental, self.response, **self._how),
+        )
 
     @property
     def _how(self) -> dict[str, Any]:
@@ -149,10 +174,16 @@ class ReturnSteps(LessonSteps):
 
         return show_claims(self._own_findings())
 
+    @property
+    def claims_table(self) -> pd.DataFrame:
+        """Each claim with what this study found of it, or a word that it did not look."""
+        table = self.claims.table
+        return table.assign(own=table["own"].replace("", "not measured here"))
+
     def _own_findings(self) -> dict[str, str]:
         """Say what this study found of what others claim."""
         own = {}
-        if not self.tier_verdicts.empty:
+        if not self.tier_verdicts.empty and self.tier_verdicts["roi"].notna().iloc[-1]:
             whole = self.tier_verdicts.iloc[-1]
             own["roi"] = f"a return of {percent(float(whole['roi']))}, {whole['verdict']}"
             if whole["lower"] == whole["lower"]:
@@ -163,7 +194,7 @@ class ReturnSteps(LessonSteps):
             relative = percent(float(main["relative"])) if main["relative"] == main["relative"] else "not known"
             own["margin uplift"] = (
                 f"{relative} of margin against controls: {money(main['effect'], self.settings.currency)} an account "
-                f"({money(main['lower'])} to {money(main['upper'])})"
+                f"({money_range(main['lower'], main['upper'])})"
             )
         if self.programme is not None:
             count = self.programme.loc[self.programme["arm"] == "treatment", "tier"].nunique()
@@ -185,14 +216,14 @@ class ReturnSteps(LessonSteps):
         settings, table = self.settings, self.randomised_plan.table
         chosen = table.loc[table["arm"].isin(["treatment", "holdout"]), ["account_id", "stratum"]]
         chosen = chosen[chosen["account_id"].isin(self.summary.index)].rename(columns={"stratum": "tier"})
-        try:
-            return design_experiment(
+        return self._told(
+            "No experiment can be planned on these accounts",
+            lambda: design_experiment(
                 chosen, self.transactions, arms={"treatment": 2 / 3, "control": 1 / 3}, match="before",
                 as_of=self.as_of, margin=settings.margin, opportunities=self.table("opportunities"), draws=200,
                 effect=self._hoped_for(chosen["account_id"]), seed=settings.seed, currency=settings.currency,
-            )  # fmt: skip
-        except ClvError as error:
-            return Missing.because(f"No experiment can be planned on these accounts: {reason(error)}")
+            ),
+        )  # fmt: skip
 
     def _hoped_for(self, accounts: pd.Series) -> float | None:
         """Mean relative effect that the plan expects on these accounts; None where it expects none."""

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from clv.errors import ClvError
+from clv.report.steps.data import reason
 from clv.report.steps.kinds import SHOWN, KindSteps
 from clv.report.steps.last_run import as_known_on, read_selection
 from clv.result import Missing, Result
@@ -353,7 +354,7 @@ class SelectionSteps(KindSteps):
         except ClvError as error:
             if self._last_selection is not None:
                 raise
-            return Missing.because(f"What the choice would have been before cannot be told: {error.message}")
+            return Missing.because(f"What the choice would have been before cannot be told: {reason(error)}")
         return selection_changes(before, now, since=since, currency=settings.currency)
 
     @cached_property

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from clv.report.steps.data import reason
 from clv.report.steps.evidence import EvidenceSteps
 from clv.result import Missing
 
@@ -87,7 +88,7 @@ class ValueSteps(EvidenceSteps):
         except ClvError as error:
             import pandas as pd
 
-            said = f"Why the value of the book changed within a year cannot be told: {error.message}"
+            said = f"Why the value of the book changed within a year cannot be told: {reason(error)}"
             nothing = pd.DataFrame(columns=["driver", "meaning", "before", "after", "growth", "contribution"])
             return Result(nothing, said)
 

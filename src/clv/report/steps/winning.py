@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from clv.errors import ClvError
 from clv.report.steps.plan import PlanSteps
 from clv.result import Missing
 
@@ -45,14 +44,13 @@ class WinningSteps(PlanSteps):
                 f"{lacking:.0%} of the accounts that count as won have no won deal about their first purchase: they "
                 "may have been customers before the data begin, and make winning accounts look cheaper."
             )
-        try:
-            return channel_returns(
+        return self._told(
+            "Channels cannot be compared",
+            lambda: channel_returns(
                 costs, touches, won, self.value.table, margins=self._margin_lines, as_of=self.as_of,
-                discount_rate=settings.discount_rate, confidence=settings.confidence, seed=settings.seed,
-                currency=settings.currency,
-            )  # fmt: skip
-        except ClvError as error:
-            return Missing.because(f"Channels cannot be compared: {error}")
+                discount_rate=settings.discount_rate, confidence=settings.confidence, currency=settings.currency,
+            ),
+        )  # fmt: skip
 
     @property
     def channel_table(self) -> pd.DataFrame:
@@ -74,13 +72,15 @@ class WinningSteps(PlanSteps):
 
     @property
     def channel_steps(self) -> pd.DataFrame:
-        """Where the money goes: channel and step, the dearest first; without any column where that is not told."""
+        """Where the money goes: cost by channel (the dearest first) and step; no column where that is not told."""
         import pandas as pd
 
         found = self.channels
         if isinstance(found, Missing) or found.cells.empty:
             return pd.DataFrame()
-        return found.cells.sort_values(["cost", "channel"], ascending=[False, True], kind="stable")
+        wide = found.cells.pivot_table(index="channel", columns="stage", values="cost", aggfunc="sum")
+        wide = wide[list(found.stages["stage"])].assign(**{"all steps": wide.sum(axis=1)})
+        return wide.sort_values("all steps", ascending=False, kind="stable").rename_axis(columns=None)
 
     @cached_property
     def funnel(self) -> DealFunnel | Missing:
@@ -95,12 +95,12 @@ class WinningSteps(PlanSteps):
         if not order:
             self._say("The order of the stages of deals is not known: a table deal_stages would tell.")
             deals, order = deals.drop(columns="stage", errors="ignore"), ["any stage"]
-        try:
-            return deal_funnel(
+        return self._told(
+            "How deals move cannot be told",
+            lambda: deal_funnel(
                 deals, self.programme, stages=order, as_of=self.as_of, confidence=self.settings.confidence
-            )
-        except ClvError as error:
-            return Missing.because(f"How deals move cannot be told: {error}")
+            ),
+        )
 
     @property
     def funnel_table(self) -> pd.DataFrame:
@@ -123,6 +123,26 @@ class WinningSteps(PlanSteps):
             return table.assign(median=np.nan)
         return table.merge(pace[["group", "stage", "median"]], on=["group", "stage"], how="left")
 
+    @property
+    def deal_steps(self) -> pd.DataFrame:
+        """`deal_stages` with a row a tier and arm: in each stage, how many went on, and after how many days."""
+        import pandas as pd
+
+        table = self.deal_stages
+        if table.empty:
+            return pd.DataFrame()
+        decided = table["passed"] + table["stopped"]
+        said = [
+            "–" if not n else f"{share:.0%} ({low:.0%} to {high:.0%})" + ("" if days != days else f", {days:.0f} days")
+            for n, share, low, high, days in zip(
+                decided, table["share"], table["lower"], table["upper"], table["median"], strict=True
+            )
+        ]
+        wide = table.assign(said=said).pivot_table(
+            index="group", columns="stage", values="said", aggfunc="first", sort=False, fill_value="–"
+        )
+        return wide.rename_axis(index="tier and arm", columns=None)
+
     @cached_property
     def velocity(self) -> StageVelocity | Missing:
         """How long deals stay in each stage, by tier and arm, those that are still there censored."""
@@ -132,7 +152,8 @@ class WinningSteps(PlanSteps):
         entries, deals = self.table("deal_stages"), self.table("opportunities")
         if entries is None or deals is None or entries.empty:
             return Missing.because("The study has no log of stages: how long deals stay in each cannot be told.")
-        try:
+
+        def measure() -> StageVelocity:
             log = stage_log(entries, deals, self.programme, as_of=self.as_of)
             lost = log.attrs["clv"]["unknown"]
             if lost:
@@ -141,8 +162,8 @@ class WinningSteps(PlanSteps):
                 log, by=None if self.programme is None else "group", order=log.attrs["clv"]["order"],
                 as_of=self.as_of, confidence=self.settings.confidence,
             )  # fmt: skip
-        except ClvError as error:
-            return Missing.because(f"How long deals stay in a stage cannot be told: {error}")
+
+        return self._told("How long deals stay in a stage cannot be told", measure)
 
     @property
     def velocity_table(self) -> pd.DataFrame:
@@ -164,13 +185,13 @@ class WinningSteps(PlanSteps):
         if accounts is None or "manager" not in accounts:
             return Missing.because("The study does not say who manages which account.")
         named = data.assign(manager=data["account_id"].map(accounts.set_index("account_id")["manager"]))
-        try:
-            return manager_effects(
+        return self._told(
+            "Managers cannot be told from the programme",
+            lambda: manager_effects(
                 named, covariates=["margin_pre"], confidence=self.settings.confidence,
                 currency=self.settings.currency,
-            )  # fmt: skip
-        except ClvError as error:
-            return Missing.because(f"Managers cannot be told from the programme: {error}")
+            ),
+        )  # fmt: skip
 
     @cached_property
     def _margin_lines(self) -> pd.DataFrame:
