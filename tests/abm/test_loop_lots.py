@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import gamma, norm
 
-from clv.abm.loop.lots import Belief, Comparison, Worth, best_sizes, standard_normals, standardised
+from clv.abm.loop.lots import Belief, Comparison, Worth, best_sizes, reach, standard_normals, standardised
 from clv.abm.loop.shrinkage import Posterior, Scales, posterior
 
 NORMAL, ERROR = standard_normals(np.random.default_rng(1), 20_000, 2).T[:, :, None]
@@ -103,3 +105,13 @@ def test_a_low_guess_is_worth_testing():
     known = 600 * gamma(shape + 1, scale=1 / shape).sf(at) - 1500 * gamma(shape, scale=1 / shape).sf(at)
     assert skewed.sample(*sharp) == pytest.approx(known, rel=0.3)
     assert skewed.sample(*sharp) > 2 * flat.sample(*sharp)
+
+
+def test_what_the_largest_lots_tell_is_the_error_of_the_factor():
+    """m of each tier measured to e: the factor is known to (Σ m²/e²)^−½; trials beyond the plan do not count."""
+    belief, part = worth().belief, pairs(10.0)
+    error = 4 / (50 * 20)
+    assert reach([part], belief, 1) == pytest.approx(error**0.5 / 0.1)
+    assert reach([part, part], belief, 1) == pytest.approx(error**0.5 / 0.1 / 2**0.5)
+    assert reach([part, replace(part, pilot=True)], belief, 1) == reach([part], belief, 1)
+    assert reach([], belief, 1) == float("inf")
