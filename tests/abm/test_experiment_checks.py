@@ -65,6 +65,7 @@ def test_money_of_a_factor_is_of_the_same_mix_of_accounts():
         assert row[end] == pytest.approx(row["mean_treated"] * (1 - 1 / factor))
 
 
+@pytest.mark.slow
 def test_the_error_of_a_relative_effect_in_pairs_is_its_spread():
     rng = np.random.default_rng(3)
     found, errors = [], []

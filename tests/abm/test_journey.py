@@ -420,6 +420,7 @@ def test_the_interval_of_a_ratio_covers_and_the_verdict_follows_it():
     assert 0.82 <= held / 120 <= 0.97
 
 
+@pytest.mark.slow
 def test_a_channel_of_few_wins_is_not_called_a_loss_for_bad_luck():
     """Three wins are expected and just pay: resampling those that came called it a loss in a quarter of all cases."""
     wrong = []
