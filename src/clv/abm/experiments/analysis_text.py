@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from clv.abm.wording import accounts, listed, money
 from clv.churn.words import chance
+from clv.result import signed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,7 +67,7 @@ def finding(row: Any, confidence: float, currency: str, *, several: bool = False
     ends = between(row.lower, row.upper, row.outcome, currency)
     reach = max((abs(x) for x in (row.lower, row.upper) if math.isfinite(x)), default=0.0)
     estimate = quantity(row.effect, row.outcome, currency, beside=reach)
-    relative = f", {row.relative:+.0%}".replace("-", "\N{MINUS SIGN}") if math.isfinite(row.relative) else ""
+    relative = f", {signed(row.relative)}" if math.isfinite(row.relative) else ""
     apart = row.lower > 0 or row.upper < 0
     if apart and row.p_value < row.p_adjusted and row.p_adjusted > 1 - confidence:
         return (

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from clv.abm.wording import accounts, money
+from clv.result import signed
 
 if TYPE_CHECKING:
     from clv.abm.experiments.incremental_roi import IncrementalROI
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 def share(x: float) -> str:
     """Write a return: +42 %, −8 %."""
-    return f"{x:+,.0%}".replace("-", "\N{MINUS SIGN}")
+    return signed(x, ",.0%")
 
 
 def _range(row: Any) -> str:

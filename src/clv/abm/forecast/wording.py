@@ -10,6 +10,7 @@ import pandas as pd
 from clv.abm.loop.evidence import tuples
 from clv.abm.wording import accounts, listed, money, money_range
 from clv.data.units import in_words
+from clv.result import signed
 
 if TYPE_CHECKING:
     from clv.abm.forecast.compare import RoiComparison
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 def percent(share: float) -> str:
     """Write a share with a sign: +40%, −5%."""
-    return f"{share:+.0%}".replace("-", "\N{MINUS SIGN}")
+    return signed(share)
 
 
 def chance(p: float) -> str:

@@ -133,7 +133,7 @@ def simulate_loop(
     names: tuple[Policy, ...] = tuple(dict.fromkeys(("oracle", *policies)))
     lived: list[tuple] = []
     learnt: Response | None = None
-    reaches = [float("nan")]
+    reaches: list[float] = []
     for number, universe in enumerate(every):
         rng = np.random.default_rng(np.random.SeedSequence([seed, number]))
         world = World.of(universe, tiers, segment=segment)
@@ -159,12 +159,8 @@ def simulate_loop(
     runs = pd.DataFrame(lived, columns=["universe", "policy", "quarter", "net", "planned", "treated", "exchanged"])
     table, totals = _by_quarter(runs, names), _totals(runs, names)
     text = _text(table, totals, len(every))
-    return LoopSimulation(table, text, runs, totals, learnt, _middle(reaches))
-
-
-def _middle(reaches: Sequence[float]) -> float:
-    known = [one for one in reaches if not np.isnan(one)]
-    return float(np.median(known)) if known else float("nan")
+    reach = float(np.median(reaches)) if reaches else float("nan")
+    return LoopSimulation(table, text, runs, totals, learnt, reach)
 
 
 def _net(world: World, tier: np.ndarray, cost: np.ndarray) -> float:

@@ -128,9 +128,14 @@ def study_loop(
         raise SettingsError("there is no situation.", mend="Give at least one.")
     if isinstance(universes, int) and universes < 1:
         raise SettingsError(f"universes = {universes}.", mend="Give 1 or more.")
+    wrong = [name for name, one in asked.items() if one.size < 1]
+    if wrong:
+        raise SettingsError(f"{wrong[0]!r} has size = {asked[wrong[0]].size}.", mend="Give 1 or more.")
+    # Situations of one size share their books.
+    books = {size: _books(universes, accounts * size, seed) for size in {one.size for one in asked.values()}}
     rows, curves, reach = [], [], {}
     for name, one in asked.items():
-        every = _books(universes, accounts, one.size, seed, name)
+        every = books[one.size]
         assumed = _assumed(tiers, one, name)
         means = one.money * one.size
         found = simulate_loop(
@@ -153,18 +158,15 @@ def study_loop(
     columns = ["situation", "policy", "who", "share", "first", "last", "behind", "behind_se", "worse"]
     table = pd.DataFrame(rows, columns=columns)
     shown = ["situation", "policy", "quarter", "regret_share", "regret_share_se"]
-    books = universes if isinstance(universes, int) else len(universes)
-    text = _text(table, reach, books, quarters)
-    return LoopStudy(table, text, pd.concat(curves, ignore_index=True)[shown], books, quarters, reach)
+    text = _text(table, reach, len(every), quarters)
+    return LoopStudy(table, text, pd.concat(curves, ignore_index=True)[shown], len(every), quarters, reach)
 
 
-def _books(universes: int | Sequence[Universe], accounts: int, size: int, seed: int, name: str) -> Sequence[Universe]:
-    """Draw books of a situation's size, or take those that are given."""
-    if size < 1:
-        raise SettingsError(f"{name!r} has size = {size}.", mend="Give 1 or more.")
+def _books(universes: int | Sequence[Universe], accounts: int, seed: int) -> Sequence[Universe]:
+    """Draw books of so many accounts, or take those that are given."""
     if not isinstance(universes, int):
         return universes
-    return [draw(accounts=accounts * size, seed=seed + 1 + k) for k in range(universes)]
+    return [draw(accounts=accounts, seed=seed + 1 + k) for k in range(universes)]
 
 
 def _assumed(tiers: Sequence[Tier], one: Situation, name: str) -> list[Tier]:
